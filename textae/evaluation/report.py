@@ -1,0 +1,184 @@
+"""Score a file of predictions, or a model beside the baselines."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from textae.config import DataConfig
+from textae.data.corpus import Pair, read_pairs
+from textae.errors import InputError
+from textae.evaluation.baselines import baselines
+from textae.evaluation.bootstrap import paired_bootstrap
+from textae.evaluation.files import check_writable, write_json, write_predictions
+from textae.evaluation.joining import PREDICTION_COLUMNS, REFERENCE_COLUMNS, read_joined
+from textae.evaluation.measures import SummaryModel, model_measures, text_measures
+from textae.evaluation.scoring import (
+    ROUGE_TYPES,
+    Measure,
+    Multiple,
+    RougeProtocol,
+    example_scores,
+    rouge,
+    summarize_scores,
+)
+from textae.evaluation.tables import markdown_table
+from textae.evaluation.tokens import TokenChoice
+
+__all__ = ["evaluate_model", "evaluate_predictions", "markdown_table", "write_json"]
+
+
+def evaluate_predictions(
+    predictions: str,
+    references: str,
+    *,
+    prediction_columns: Sequence[str] = PREDICTION_COLUMNS,
+    reference_columns: Sequence[str] = REFERENCE_COLUMNS,
+    multiple: Multiple = "average",
+    measure: Measure | None = None,
+    byte_limit: int | None = None,
+    tokens: TokenChoice = "auto",
+    stemmer: bool = True,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Score the summaries of one file against those of another, as they stand.
+
+    Joined on ``id`` where both have one, else by order (:func:`~textae.evaluation.joining.read_joined`).
+
+    Returns:
+        The dictionary of :func:`~textae.evaluation.scoring.rouge` (``rouge1``, ``rouge2``,
+        ``rougeL`` in percent, ``mean_words``, ``count``, ``intervals``, the protocol) with
+        ``seed``, ``joined_by`` and the numbers of rows that were left out.
+
+    Raises:
+        InputError: for anything wrong with a source, a column, the join or the protocol.
+    """
+    protocol = RougeProtocol(multiple, measure, byte_limit, tokens, stemmer, seed=seed)
+    joined = read_joined(predictions, references, prediction_columns, reference_columns)
+    return {
+        **rouge(joined.predictions, joined.references, protocol),
+        "seed": seed,
+        "predictions": predictions,
+        "references": references,
+        "joined_by": joined.joined_by,
+        "references_without_prediction": joined.references_without_prediction,
+        "predictions_without_reference": joined.predictions_without_reference,
+        "references_empty": joined.references_empty,
+    }
+
+
+def evaluate_model(
+    model: SummaryModel,
+    data: list[str],
+    *,
+    words: int | None = None,
+    max_words: int | None = None,
+    num_beams: int = 1,
+    batch_size: int = 64,
+    limit: int | None = None,
+    document_columns: Sequence[str] | None = None,
+    summary_columns: Sequence[str] | None = None,
+    multiple: Multiple = "average",
+    measure: Measure | None = None,
+    byte_limit: int | None = None,
+    tokens: TokenChoice = "auto",
+    stemmer: bool = True,
+    seed: int = 0,
+    save_predictions: str | None = None,
+) -> dict[str, Any]:
+    """Summarise the documents of pairs with a model and score it beside lead-8, lead-10 and lead-half.
+
+    Documents and references are cleaned with the model's own normalisation, and the baselines read
+    the same documents. ``limit`` takes that many pairs spread evenly over the data, because the
+    beginning of a file is seldom like the rest. ``save_predictions`` writes ``id`` and ``output``
+    as JSON lines.
+
+    Returns:
+        ``protocol``: what the figures depend on. ``systems``: for ``model`` and each baseline the
+        ROUGE of :func:`~textae.evaluation.scoring.rouge`, ``novelty``, ``copy_rate``,
+        ``compression``, ``distinct`` (shares), ``reconstruction_loss`` (nats per document token) and
+        ``readability``. ``comparisons``: for each baseline and ROUGE type the paired bootstrap of
+        the model against it (percent).
+
+    Raises:
+        InputError: for anything wrong with the data, a setting or ``save_predictions``.
+    """
+    for name, value in (("limit", limit), ("batch_size", batch_size), ("num_beams", num_beams)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} is {value}; set it to at least 1.")
+    protocol = RougeProtocol(multiple, measure, byte_limit, tokens, stemmer, seed=seed)
+    if save_predictions is not None:
+        check_writable(save_predictions)
+    defaults, normalization = DataConfig(), model.config.normalization
+    pairs = spread(
+        read_pairs(
+            data,
+            list(document_columns or defaults.document_columns),
+            list(summary_columns or defaults.summary_columns),
+            normalization,
+        ),
+        limit,
+    )
+    documents, references = [pair.document for pair in pairs], [pair.references for pair in pairs]
+    summaries = model.summarize(
+        documents, batch_size=batch_size, words=words, max_words=max_words, num_beams=num_beams
+    )
+    if save_predictions is not None:
+        write_predictions(save_predictions, [pair.id for pair in pairs], summaries)
+    protocol = protocol.resolve(references)
+    systems, comparisons = _score_systems(
+        {"model": summaries, **baselines(documents)}, documents, references, protocol, model, batch_size
+    )
+    return {
+        "protocol": {
+            **protocol.stated(),
+            "seed": seed,
+            "resamples": protocol.resamples,
+            "data": list(data),
+            "count": len(pairs),
+            "limit": limit,
+            "words": words,
+            "max_words": max_words,
+            "num_beams": num_beams,
+            "normalization": asdict(normalization),
+        },
+        "systems": systems,
+        "comparisons": comparisons,
+    }
+
+
+def spread(pairs: list[Pair], limit: int | None) -> list[Pair]:
+    """``limit`` pairs at even distances, in their order; all of them if there are no more."""
+    if limit is None or limit >= len(pairs):
+        return pairs
+    return [pairs[index * len(pairs) // limit] for index in range(limit)]
+
+
+def _score_systems(
+    outputs: dict[str, list[str]],
+    documents: list[str],
+    references: list[list[str]],
+    protocol: RougeProtocol,
+    model: SummaryModel,
+    batch_size: int,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    stated = protocol.stated()
+    systems: dict[str, Any] = {}
+    scores = {}
+    for name, summaries in outputs.items():
+        scores[name] = example_scores(summaries, references, protocol)
+        figures = summarize_scores(scores[name], summaries, protocol)
+        systems[name] = {
+            **{key: value for key, value in figures.items() if key not in stated},
+            **text_measures(documents, summaries),
+            **model_measures(model, documents, summaries, batch_size),
+        }
+    percent = {name: 100.0 * values for name, values in scores.items()}
+    comparisons = {
+        name: {
+            kind: paired_bootstrap(percent["model"][:, column], percent[name][:, column], protocol.seed)
+            for column, kind in enumerate(ROUGE_TYPES)
+        }
+        for name in outputs
+        if name != "model"
+    }
+    return systems, comparisons

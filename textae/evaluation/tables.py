@@ -1,0 +1,92 @@
+"""A report as a Markdown table that also reads well on a terminal."""
+
+from collections.abc import Callable
+from typing import Any
+
+_Row = dict[str, Any]
+
+
+def _percent(key: str) -> Callable[[_Row], str]:
+    return lambda row: _number(row, key, "{:.1f}", 100.0)
+
+
+def _plain(key: str, form: str = "{:.2f}") -> Callable[[_Row], str]:
+    return lambda row: _number(row, key, form, 1.0)
+
+
+def _number(row: _Row, key: str, form: str, scale: float) -> str:
+    value = row.get(key)
+    return "" if value is None else form.format(scale * value)
+
+
+def _rouge1(row: _Row) -> str:
+    low, high = row["intervals"]["rouge1"]
+    return f"{row['rouge1']:.2f} ± {(high - low) / 2:.2f}"
+
+
+def _columns(tokens: str) -> list[tuple[str, str, Callable[[_Row], str]]]:
+    return [
+        ("rouge1", "R-1", _rouge1),
+        ("rouge2", "R-2", _plain("rouge2")),
+        ("rougeL", "R-L", _plain("rougeL")),
+        ("mean_words", "chars" if tokens == "characters" else "words", _plain("mean_words", "{:.1f}")),
+        ("novelty", "novel %", _percent("novelty")),
+        ("compression", "compr.", _plain("compression")),
+        ("distinct", "distinct %", _percent("distinct")),
+        ("reconstruction_loss", "loss", _plain("reconstruction_loss", "{:.3f}")),
+        ("readability", "reader", _plain("readability", "{:.3f}")),
+    ]
+
+
+def markdown_table(report: dict[str, Any]) -> str:
+    """Lay out a report of :mod:`textae.evaluation.report` as a Markdown table of up to 110 columns.
+
+    Takes the report of a model (one row for each system) or the flat one of a predictions file
+    (one row). Columns for which no row has a figure are left out. Beneath stands the protocol,
+    without which the figures mean little.
+    """
+    systems: dict[str, _Row] = report.get("systems") or {"predictions": report}
+    protocol: _Row = report.get("protocol") or report
+    columns = [
+        (title, cell)
+        for key, title, cell in _columns(protocol["tokens"])
+        if any(row.get(key) is not None for row in systems.values())
+    ]
+    rows = [["system", *(title for title, _ in columns)]]
+    rows += [[name, *(cell(row) for _, cell in columns)] for name, row in systems.items()]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = [_line(row, widths) for row in rows]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines.insert(1, _line(rule, widths))
+    count = next(iter(systems.values()))["count"]
+    return "\n".join([*lines, "", _protocol_line(protocol, count), *_legend([title for title, _ in columns])])
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    figures = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return "| " + " | ".join([cells[0].ljust(widths[0]), *figures]) + " |"
+
+
+def _protocol_line(protocol: _Row, count: int) -> str:
+    measure = {"f1": "F1", "recall": "recall"}[protocol["measure"]]
+    parts = [f"ROUGE {'stemmed ' if protocol['stemmer'] else ''}{measure}"]
+    if protocol["byte_limit"] is not None:
+        parts.append(f"first {protocol['byte_limit']} bytes")
+    parts.append(f"tokens: {protocol['tokens']}")
+    parts.append("mean over references" if protocol["multiple"] == "average" else "best reference")
+    parts.append(f"{count:,} examples")
+    parts.append("± half the 95% bootstrap interval")
+    return ", ".join(parts) + "."
+
+
+def _legend(titles: list[str]) -> list[str]:
+    meanings = {
+        "novel %": "words not in the document",
+        "compr.": "summary per document words",
+        "distinct %": "different summaries",
+        "loss": "reconstruction, nats per document token",
+        "reader": "probability of human",
+    }
+    said = [f"{title}: {meanings[title]}" for title in titles if title in meanings]
+    half = (len(said) + 1) // 2
+    return [line for part in (said[:half], said[half:]) if (line := "; ".join(part))]
