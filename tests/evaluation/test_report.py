@@ -40,10 +40,10 @@ class StandIn:
         answers = dict(zip((document.lower() for document in DOCUMENTS), OUTPUTS, strict=True))
         return [answers[document] for document in documents]
 
-    def reconstruction_loss(self, documents, summaries=None):
+    def reconstruction_loss(self, documents, summaries=None, *, batch_size):
         return [2.0 if summary in OUTPUTS else 3.0 for summary in summaries]
 
-    def readability(self, sentences):
+    def readability(self, sentences, *, batch_size):
         return [0.75 if sentence in OUTPUTS else 0.25 for sentence in sentences]
 
 

@@ -25,10 +25,12 @@ class SummaryModel(Protocol):
     def summarize(self, documents: list[str], **options: Any) -> list[str]:
         """One summary for each document."""
 
-    def readability(self, sentences: list[str]) -> list[float]:
+    def readability(self, sentences: list[str], *, batch_size: int = 64) -> list[float]:
         """The discriminator's probability that a human wrote each sentence."""
 
-    def reconstruction_loss(self, documents: list[str], summaries: list[str] | None = None) -> list[float]:
+    def reconstruction_loss(
+        self, documents: list[str], summaries: list[str] | None = None, *, batch_size: int = 64
+    ) -> list[float]:
         """Nats per document token, through the summary."""
 
 
@@ -88,14 +90,10 @@ def model_measures(
     Returns:
         ``reconstruction_loss``: nats per document token through the summary, mean over documents;
         ``readability``: the discriminator's probability of "human", mean over summaries. Rows for
-        which the model gives no number (an empty document) are left out; None if none is left.
+        which the model gives no finite number are left out; None if none is left.
     """
-    losses: list[float] = []
-    readable: list[float] = []
-    for start in range(0, len(documents), batch_size):
-        part = slice(start, start + batch_size)
-        losses += model.reconstruction_loss(documents[part], summaries[part])
-        readable += model.readability(summaries[part])
+    losses = model.reconstruction_loss(documents, summaries, batch_size=batch_size)
+    readable = model.readability(summaries, batch_size=batch_size)
     return {"reconstruction_loss": _mean(losses), "readability": _mean(readable)}
 
 
