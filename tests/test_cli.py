@@ -1,0 +1,547 @@
+"""The command line: what it passes on, what it prints, and how it refuses. Real runs are tested elsewhere."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from textae import commands
+from textae.cli import main
+from textae.config import TrainingConfig
+from textae.errors import InputError
+from textae.settings import settings
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("warmup:\n  steps: 5\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Replace training; return the list of what it was called with."""
+    import textae.training.loop
+
+    calls = []
+
+    def train(config, resume, evaluate):
+        assert evaluate is commands.rouge_on_valid
+        calls.append((config, resume))
+        return Path("runs/here")
+
+    monkeypatch.setattr(textae.training.loop, "train", train)
+    return calls
+
+
+@pytest.fixture
+def corpus(monkeypatch):
+    """Replace loading and summarising; return the list of what was called."""
+    import textae.inference.corpus
+    import textae.models.autoencoder
+
+    calls = []
+
+    def load(path, device=None):
+        return f"model of {path}"
+
+    monkeypatch.setattr(textae.models.autoencoder.TextAutoencoder, "from_pretrained", load)
+    for name in ("summarize_corpus", "reconstruct_corpus"):
+
+        def work(model, source, output, _name=name, **options):
+            calls.append((_name, model, source, output, options))
+
+        monkeypatch.setattr(textae.inference.corpus, name, work)
+    return calls
+
+
+def row(score):
+    """Return the figures of one system as the report has them."""
+    return {
+        "rouge1": score,
+        "rouge2": score / 2,
+        "rougeL": score / 1.5,
+        "mean_words": 8.0,
+        "count": 4,
+        "intervals": {"rouge1": [score - 1, score + 1]},
+    }
+
+
+PROTOCOL = {"measure": "f1", "stemmer": True, "multiple": "average", "byte_limit": None, "tokens": "words"}
+
+
+@pytest.fixture
+def scored(monkeypatch, corpus):
+    """Replace the scoring; return the list of what it was called with."""
+    import textae.evaluation.report
+
+    calls = []
+
+    def evaluate_model(model, data, **options):
+        calls.append((model, data, options))
+        score = 10.0 * len(calls)
+        return {
+            "protocol": PROTOCOL,
+            "systems": {"model": row(score), "lead-8": row(score + 1)},
+            "comparisons": {"lead-8": {"rouge1": score}},
+        }
+
+    def evaluate_predictions(predictions, references, **options):
+        calls.append((predictions, references, options))
+        return {**row(30.0), **PROTOCOL}
+
+    monkeypatch.setattr(textae.evaluation.report, "evaluate_model", evaluate_model)
+    monkeypatch.setattr(textae.evaluation.report, "evaluate_predictions", evaluate_predictions)
+    return calls
+
+
+def refusal(capsys, *words):
+    """Return the one sentence with which a command line is refused."""
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("textae: error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err.removeprefix("textae: error: ").rstrip("\n")
+
+
+def test_train_passes_the_recipe_with_overrides(recipe, trained, capsys):
+    words = ["train", "--warmup.steps", "9", "--config", str(recipe), "--data.documents", "a.txt", "-"]
+    assert main([*words, "--adversarial.learning_rate=1e-3"]) == 0
+    expected = TrainingConfig()
+    expected.warmup.steps = 9
+    expected.data.documents = ["a.txt", "-"]
+    expected.adversarial.learning_rate = 0.001
+    assert trained == [(expected, None)]
+    assert capsys.readouterr().out == "trained model: runs/here\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "resume"),
+    [(["--resume"], "latest"), (["--resume", "latest"], "latest"), (["--resume=x/y"], "x/y"), ([], None)],
+)
+def test_resume(recipe, trained, words, resume):
+    assert main(["train", "--config", str(recipe), *words, "--data.documents=[a, b c]"]) == 0
+    ((config, given),) = trained
+    assert given == resume
+    assert config.data.documents == ["a", "b c"]
+
+
+def test_train_help_explains_every_setting(capsys):
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    for name in settings():
+        assert f"\n  --{name} " in text
+    assert text.startswith("usage: textae train --config FILE [--resume [latest|FOLDER]] [--section.field")
+
+
+def test_only_the_main_process_prints(recipe, trained, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert main(["train", "--config", str(recipe)]) == 0
+    assert len(trained) == 1
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("processes", "has_gpu", "variable", "states"),
+    [
+        ("1", False, None, []),
+        ("2", False, None, [True]),
+        ("2", True, None, [False]),
+        ("2", True, "true", [True]),
+    ],
+)
+def test_processes_without_a_gpu_are_told_so(
+    recipe, trained, monkeypatch, processes, has_gpu, variable, states
+):
+    import accelerate
+    import torch
+
+    made = []
+    monkeypatch.setattr(accelerate, "PartialState", lambda cpu: made.append(cpu))
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_gpu)
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    # Set first, so that it is as before when the test is over, whatever happens to it.
+    monkeypatch.setenv("ACCELERATE_USE_CPU", variable or "")
+    if variable is None:
+        monkeypatch.delenv("ACCELERATE_USE_CPU")
+    assert main(["train", "--config", str(recipe)]) == 0
+    assert made == states
+    assert (os.environ.get("ACCELERATE_USE_CPU") == "true") is (True in states)
+
+
+def test_two_processes_of_the_real_launcher_find_each_other(tmp_path):
+    script = tmp_path / "count.py"
+    script.write_text(
+        "from textae import commands\n"
+        "commands._join_processes()\n"
+        "from accelerate import Accelerator, PartialState\n"
+        "state, accelerator = PartialState(), Accelerator()\n"
+        "text = f'{accelerator.num_processes} {state.num_processes} {accelerator.device.type}'\n"
+        f"open({str(tmp_path)!r} + f'/{{accelerator.process_index}}', 'w').write(text)\n"
+    )
+    configuration = Path(__file__).resolve().parents[1] / "configs" / "accelerate" / "two_cpu_processes.yaml"
+    words = [
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(configuration),
+        "--main_process_port",
+        "0",
+    ]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"} if torch_has_gpu() else None
+    subprocess.run([sys.executable, *words, str(script)], check=True, env=environment, timeout=300)
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2 2 cpu", "2 2 cpu"]
+
+
+def torch_has_gpu():
+    import torch
+
+    return torch.accelerator.is_available()
+
+
+def test_the_score_that_chooses_the_best_checkpoint():
+    from textae.data.corpus import Pair
+
+    class Model:
+        def summarize(self, documents):
+            return [document.upper() for document in documents]
+
+    pairs = [Pair("1", "fire in town", ["fire in town"]), Pair("2", "rain ends early", ["the rain ends"])]
+    # Second pair: 2 of 3 words, 1 of 2 bigrams, a common subsequence of 2.
+    scores = commands.rouge_on_valid(Model(), pairs)
+    expected = {
+        "rouge1": 250 / 3,
+        "rouge2": 75,
+        "rougeL": 250 / 3,
+        "mean_words": 3,
+        "score": (500 / 3 + 75) / 3,
+    }
+    assert scores == pytest.approx(expected)
+
+
+def test_summarize_passes_only_what_was_given(corpus):
+    assert main(["summarize", "--model", "m", "--input", "-", "--output", "o.jsonl"]) == 0
+    assert corpus == [("summarize_corpus", "model of m", "-", "o.jsonl", {})]
+
+
+def test_summarize_passes_everything_that_was_given(corpus):
+    words = "summarize --model m --input i --output - --words 9 --min-words 0 --max-words 12 --beams 4"
+    words += " --no-repeat-ngram 0 --sample --temperature 0.7 --seed 3 --batch-size 8 --column text body"
+    assert main(words.split()) == 0
+    ((_, _, source, output, options),) = corpus
+    assert (source, output) == ("i", "-")
+    assert options == {
+        "words": 9,
+        "min_words": 0,
+        "max_words": 12,
+        "num_beams": 4,
+        "no_repeat_ngram_size": 0,
+        "do_sample": True,
+        "temperature": 0.7,
+        "seed": 3,
+        "batch_size": 8,
+        "columns": ["text", "body"],
+    }
+
+
+def test_reconstruct(corpus):
+    assert main(["reconstruct", "--model", "m", "--input", "i", "--output", "o", "--batch-size", "2"]) == 0
+    assert corpus == [("reconstruct_corpus", "model of m", "i", "o", {"batch_size": 2})]
+
+
+@pytest.mark.parametrize("command", ["summarize", "reconstruct"])
+def test_other_processes_of_a_launch_write_nothing(corpus, monkeypatch, command):
+    monkeypatch.setenv("RANK", "1")
+    assert main([command, "--model", "m", "--input", "i", "--output", "o"]) == 0
+    assert corpus == []
+
+
+def test_the_model_goes_to_the_accelerator_if_there_is_one(monkeypatch):
+    import torch
+
+    import textae.models.autoencoder
+
+    monkeypatch.setattr(
+        textae.models.autoencoder.TextAutoencoder, "from_pretrained", lambda path, device: (path, device)
+    )
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    assert commands._load_model("m") == ("m", None)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    assert commands._load_model("m") == ("m", torch.device("cuda"))
+
+
+def test_evaluate_predictions(scored, capsys):
+    words = "evaluate --predictions p --references r --multiple best --bytes 75 --tokens words --seed 4"
+    assert main([*words.split(), "--summary-column", "title", "--prediction-column", "out"]) == 0
+    ((predictions, references, options),) = scored
+    assert (predictions, references) == ("p", "r")
+    assert options == {
+        "multiple": "best",
+        "byte_limit": 75,
+        "tokens": "words",
+        "seed": 4,
+        "reference_columns": ["title"],
+        "prediction_columns": ["out"],
+    }
+    assert "| predictions | 30.00" in capsys.readouterr().out
+
+
+def test_evaluate_one_model(scored, capsys, tmp_path):
+    figures = tmp_path / "figures.json"
+    words = "evaluate --model m --data a b --words 8 --max-words 10 --beams 2 --limit 5 --batch-size 3"
+    words += f" --save-predictions s --document-column body --summary-column title --json {figures}"
+    assert main(words.split()) == 0
+    ((model, data, options),) = scored
+    assert (model, data) == ("model of m", ["a", "b"])
+    assert options == {
+        "words": 8,
+        "max_words": 10,
+        "num_beams": 2,
+        "limit": 5,
+        "batch_size": 3,
+        "save_predictions": "s",
+        "document_columns": ["body"],
+        "summary_columns": ["title"],
+        "multiple": "average",
+        "byte_limit": None,
+        "tokens": "auto",
+        "seed": 0,
+    }
+    assert "| model " in capsys.readouterr().out
+    assert json.loads(figures.read_text())["systems"]["model"]["rouge1"] == 10.0
+
+
+def test_several_models_share_a_table(scored, capsys):
+    words = "evaluate --model warm-up=runs/x/warm trained=runs/x --data d --json -"
+    assert main(words.split()) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert [call[0] for call in scored] == ["model of runs/x/warm", "model of runs/x"]
+    assert {name: row["rouge1"] for name, row in report["systems"].items()} == {
+        "warm-up": 10.0,
+        "trained": 20.0,
+        "lead-8": 21.0,
+    }
+    assert report["comparisons"] == {
+        "warm-up": {"lead-8": {"rouge1": 10.0}},
+        "trained": {"lead-8": {"rouge1": 20.0}},
+    }
+    assert "| warm-up |" in captured.err
+
+
+def test_models_without_a_name_are_called_by_their_path(scored, capsys):
+    assert main(["evaluate", "--model", "a", "b", "--data", "d"]) == 0
+    out = capsys.readouterr().out
+    assert "| a " in out and "| b " in out
+
+
+def test_one_named_model_keeps_its_name(scored, capsys):
+    assert main(["evaluate", "--model", "best=a", "--data", "d"]) == 0
+    assert "| best " in capsys.readouterr().out
+
+
+def test_a_path_with_an_equals_sign_is_a_path(scored, tmp_path):
+    folder = tmp_path / "rate=1"
+    folder.mkdir()
+    assert main(["evaluate", "--model", str(folder), "--data", "d"]) == 0
+    assert scored[0][0] == f"model of {folder}"
+
+
+def test_other_processes_of_a_launch_score_nothing(scored, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    assert main(["evaluate", "--model", "m", "--data", "d"]) == 0
+    assert scored == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("sumarize", 'unknown command "sumarize"; did you mean "summarize"? (commands: train, summarize, '),
+        ("train --bems 3", 'textae train: unknown option "--bems"'),
+        ("train --config x --seed 3", 'textae train: unknown option "--seed"; did you mean "--run.seed"?'),
+        ("train", "the following arguments are required: --config; see textae train --help"),
+        ("train --config x y", 'unexpected argument "y"; see textae --help'),
+        ("train --config none.yaml", "none.yaml: there is no such configuration file; check the path"),
+        ("summarize --modle m", 'textae summarize: unknown option "--modle"; did you mean "--model"?'),
+        ("summarize --model m --input i", "the following arguments are required: --output; see textae summ"),
+        (
+            "summarize --model m --input i --output o --beams 0",
+            'argument --beams: wants a whole number of at least 1, not "0"; see textae summarize --help',
+        ),
+        (
+            "summarize --model m --input i --output o --words many",
+            'argument --words: wants a whole number of at least 1, not "many"; see textae summarize --help',
+        ),
+        (
+            "summarize --model m --input i --output o --sample --temperature 0",
+            'argument --temperature: wants a number above 0, not "0"; see textae summarize --help',
+        ),
+        (
+            "summarize --model m --input i --output o --sample --temperature hot",
+            'argument --temperature: wants a number above 0, not "hot"; see textae summarize --help',
+        ),
+        (
+            "summarize --model m --input i --output o --seed 3",
+            "--temperature and --seed are for --sample; add it or leave them out",
+        ),
+        ("evaluate", "nothing to score; give --model M --data F, or --predictions F --references F"),
+        ("evaluate --predictions p", "--predictions F and --references F belong together; give both"),
+        (
+            "evaluate --predictions p --references r --model m",
+            "--model and --predictions exclude each other; take one of them",
+        ),
+        (
+            "evaluate --predictions p --references r --beams 2",
+            "--beams is for --model and means nothing with --predictions; leave it out",
+        ),
+        (
+            "evaluate --predictions p --references r --save-predictions s",
+            "--save-predictions is for --model and means nothing with --predictions; leave it out",
+        ),
+        ("evaluate --model m", "--model wants --data F, documents with their reference summaries"),
+        (
+            "evaluate --model m --data d --prediction-column c",
+            "--prediction-column is for --predictions and means nothing with --model; leave it out",
+        ),
+        (
+            "evaluate --model a b --data d --save-predictions s",
+            "--save-predictions is for one --model; score the models one after the other",
+        ),
+        (
+            "evaluate --model a b --data -",
+            "--data - can be read only once; write standard input to a file to score several models",
+        ),
+        (
+            "evaluate --model =a --data d",
+            '--model =a: wants NAME=PATH, such as "warm-up=runs/newswire/warm"',
+        ),
+        (
+            "evaluate --model x=a x=b --data d",
+            '--model: "x" is given twice; give each model a name of its own, NAME=PATH',
+        ),
+        (
+            "evaluate --model m --data d --multiple worst",
+            "argument --multiple: invalid choice: 'worst' (choose from 'average', 'best'); see textae",
+        ),
+    ],
+)
+def test_bad_command_lines_are_refused_in_one_sentence(capsys, tmp_path, monkeypatch, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert refusal(capsys, *words.split()).startswith(sentence)
+
+
+def test_an_unknown_setting_is_refused(recipe, capsys):
+    sentence = refusal(capsys, "train", "--config", str(recipe), "--warmup.stepz", "3")
+    assert sentence == 'unknown setting "--warmup.stepz"; did you mean "--warmup.steps"?'
+
+
+def test_without_a_command_there_is_help(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    for name in ("train", "summarize", "reconstruct", "evaluate"):
+        assert f"\n    {name}" in text
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "textae 0.1.0\n"
+
+
+def failing(monkeypatch, error):
+    import textae.training.loop
+
+    def train(config, resume, evaluate):
+        raise error
+
+    monkeypatch.setattr(textae.training.loop, "train", train)
+
+
+def test_interruption(recipe, monkeypatch, capsys):
+    failing(monkeypatch, KeyboardInterrupt())
+    assert main(["train", "--config", str(recipe)]) == 130
+    assert capsys.readouterr().err == "textae: interrupted\n"
+
+
+def test_bad_input_deep_inside(recipe, monkeypatch, capsys):
+    failing(monkeypatch, InputError("a.txt, line 3: broken; mend it"))
+    assert refusal(capsys, "train", "--config", str(recipe)) == "a.txt, line 3: broken; mend it"
+
+
+def test_an_unreadable_file_is_a_sentence_too(recipe, monkeypatch, capsys):
+    failing(monkeypatch, PermissionError(13, "Permission denied", "/some/file"))
+    assert refusal(capsys, "train", "--config", str(recipe)) == "/some/file: Permission denied"
+
+
+def test_our_own_mistakes_keep_their_traceback(recipe, monkeypatch):
+    failing(monkeypatch, OSError("no file's fault"))
+    with pytest.raises(OSError, match="no file's fault"):
+        main(["train", "--config", str(recipe)])
+
+
+def test_the_log_goes_to_standard_error(recipe, monkeypatch, capsys):
+    import textae.training.loop
+
+    def train(config, resume, evaluate):
+        logging.getLogger("textae.training.loop").info("step 1")
+        return Path("x")
+
+    monkeypatch.setattr(textae.training.loop, "train", train)
+    main(["train", "--config", str(recipe)])
+    assert capsys.readouterr().err == "step 1\n"
+    monkeypatch.setenv("RANK", "1")
+    main(["train", "--config", str(recipe)])
+    assert capsys.readouterr().err == ""
+    assert logging.getLogger("textae").handlers == []
+
+
+def test_nothing_is_logged_twice_when_training_shows_its_own_log(recipe, monkeypatch, capsys):
+    import textae.training.loop
+
+    logger, own = logging.getLogger("textae"), logging.StreamHandler(sys.stdout)
+
+    def train(config, resume, evaluate):
+        logger.addHandler(own)
+        logger.warning("step 1")
+        logger.removeHandler(own)
+        return Path("x")
+
+    monkeypatch.setattr(textae.training.loop, "train", train)
+    main(["train", "--config", str(recipe)])
+    captured = capsys.readouterr()
+    assert captured.out == "step 1\ntrained model: x\n"
+    assert captured.err == ""
+
+
+def run(*words, **options):
+    return subprocess.run([sys.executable, "-m", "textae", *words], capture_output=True, text=True, **options)
+
+
+def test_the_process_exits_with_2_and_without_a_traceback(tmp_path):
+    ran = run("train", "--config", "none.yaml", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr == "textae: error: none.yaml: there is no such configuration file; check the path\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    code = (
+        "import sys; from textae import cli\n"
+        "cli._run = lambda words: print('x' * 10**6) or 0\n"
+        "sys.exit(cli.main([]))"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(writing)
+        _, errors = process.communicate()
+    assert process.returncode == 141
+    assert errors == ""

@@ -1,0 +1,129 @@
+"""Impossible recipes are refused with the setting's name and what to do."""
+
+import pytest
+
+from textae.config import TrainingConfig
+from textae.errors import InputError
+from textae.limits import validate
+from textae.settings import settings
+
+
+def changed(**values):
+    """Return the default recipe with dotted settings changed (``__`` for the dot)."""
+    config = TrainingConfig()
+    for name, value in values.items():
+        *path, last = name.split("__")
+        owner = config
+        for part in path:
+            owner = getattr(owner, part)
+        assert hasattr(owner, last)
+        setattr(owner, last, value)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"warmup__steps": -1}, "warmup.steps = -1 must be at least 0"),
+        ({"adversarial__steps": -1}, "adversarial.steps = -1 must be at least 0"),
+        ({"warmup__documents_per_batch": 0}, "warmup.documents_per_batch = 0 must be at least 1"),
+        ({"run__keep_checkpoints": 0}, "run.keep_checkpoints = 0 must be at least 1"),
+        ({"run__seed": -1}, "run.seed = -1 must be at least 0"),
+        ({"run__seed": 2**32}, "run.seed = 4294967296 must be below 4294967296"),
+        ({"run__output": " "}, "run.output =   must name a folder"),
+        ({"tokenizer__vocabulary_size": 200}, "tokenizer.vocabulary_size = 200 must be at least 300"),
+        ({"warmup__learning_rate": 0.0}, "warmup.learning_rate = 0.0 must be above 0"),
+        ({"adversarial__learning_rate": -1.0}, "adversarial.learning_rate = -1.0 must be above 0"),
+        (
+            {"adversarial__rewards__kl__weight": -0.1},
+            "adversarial.rewards.kl.weight = -0.1 must not be below 0",
+        ),
+        ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0 must be at least 0 and below 1"),
+        ({"noise__drop": -0.1}, "noise.drop = -0.1 must be at least 0 and below 1"),
+        ({"warmup__pseudo_summary_share": 1.5}, "warmup.pseudo_summary_share = 1.5 must lie between 0 and 1"),
+        ({"data__documents": []}, "data.documents = [] must name at least one"),
+        ({"data__human": [""]}, "data.human = [''] must name at least one"),
+        ({"encoder__layers": 0}, "encoder.layers = 0 must be at least 1"),
+        ({"discriminator__width": 0}, "discriminator.width = 0 must be at least 1"),
+        (
+            {"encoder__width": 130},
+            "encoder.heads = 4 does not divide encoder.width = 130; change one of them",
+        ),
+        (
+            {"discriminator__architecture": "transformer", "discriminator__heads": 3},
+            "discriminator.heads = 3 does not divide discriminator.width = 128; change one of them",
+        ),
+        (
+            {"length__minimum_words": 13},
+            "length.minimum_words = 13 is above length.maximum_words = 12; swap or change them",
+        ),
+        (
+            {"length__summary_words": 13},
+            "length.summary_words = 13 must lie between length.minimum_words = 6 "
+            "and length.maximum_words = 12",
+        ),
+        (
+            {"noise__fragment_words": [3, 2]},
+            "noise.fragment_words = [3, 2] must be two numbers, fewest and most, of at least 1",
+        ),
+        (
+            {"noise__inserted_fragments": [1]},
+            "noise.inserted_fragments = [1] must be two numbers, fewest and most, of at least 0",
+        ),
+        ({"adversarial__real_label": 0.5}, "adversarial.real_label = 0.5 must be above 0.5 and at most 1"),
+        (
+            {"adversarial__samples": 1},
+            "adversarial.samples = 1 leaves nothing to compare with when adversarial.baseline = "
+            "leave_one_out; take at least 2 samples or the baseline self_critical",
+        ),
+        (
+            {
+                "adversarial__samples": 1,
+                "adversarial__documents_per_batch": 1,
+                "adversarial__baseline": "batch_mean",
+            },
+            "adversarial.samples times adversarial.documents_per_batch must be at least 2 when "
+            "adversarial.baseline = batch_mean",
+        ),
+    ],
+)
+def test_impossible_values(values, sentence):
+    with pytest.raises(InputError) as caught:
+        validate(changed(**values))
+    assert str(caught.value) == sentence
+
+
+def test_an_unknown_tracker_names_the_nearest():
+    with pytest.raises(InputError, match='there is no tracker "tensorbord"; did you mean "tensorboard"'):
+        validate(changed(run__trackers=["tensorbord"]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"warmup__steps": 0},
+        {"adversarial__samples": 1, "adversarial__baseline": "self_critical"},
+        {"encoder__width": 130, "encoder__checkpoint": "org/tiny"},
+        {"discriminator__width": 30, "discriminator__heads": 4},
+        {"noise__inserted_fragments": [0, 0]},
+        {"adversarial__reader_discount": 1.0},
+        {"run__trackers": []},
+    ],
+)
+def test_unusual_values_that_work_are_let_through(values):
+    validate(changed(**values))
+
+
+def test_every_number_is_watched():
+    """A number that nobody checks would be found out only after hours; -1 is never right."""
+    unchecked = []
+    for name, setting in settings().items():
+        if type(setting.default) in (int, float):
+            try:
+                validate(changed(**{name.replace(".", "__"): -1}))
+            except InputError as error:
+                assert name in str(error)
+            else:
+                unchecked.append(name)
+    assert unchecked == []

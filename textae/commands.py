@@ -1,0 +1,241 @@
+"""What the commands do: each takes the parsed arguments, loads what it needs and calls it.
+
+The first line of each docstring is the command's help. Heavy modules are imported when a command
+runs, so that ``textae --help`` and a mistyped option are answered at once.
+"""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textae.errors import InputError
+from textae.settings import load_config
+
+if TYPE_CHECKING:
+    from textae.data.corpus import Pair
+
+_DECODING = ("words", "min_words", "max_words", "num_beams", "no_repeat_ngram_size", "temperature", "seed")
+_MODEL_ONLY = (
+    "data",
+    "words",
+    "max_words",
+    "num_beams",
+    "limit",
+    "batch_size",
+    "document_column",
+    "save_predictions",
+)
+
+
+def train(arguments: Namespace) -> None:
+    """Train on unpaired text."""
+    config = load_config(arguments.config, arguments.overrides)
+    _join_processes()
+    from textae.training import loop
+
+    folder = loop.train(config, arguments.resume, evaluate=rouge_on_valid)
+    if is_main_process():
+        print(f"trained model: {folder}")
+
+
+def summarize(arguments: Namespace) -> None:
+    """Summarise documents: one summary for each, in order."""
+    decoding = _given(arguments, _DECODING)
+    if arguments.do_sample:
+        decoding["do_sample"] = True
+    elif not decoding.keys().isdisjoint(("temperature", "seed")):
+        raise InputError("--temperature and --seed are for --sample; add it or leave them out")
+    if is_main_process():  # one process writes the file; the others of a launch have nothing to do
+        model = _load_model(arguments.model)
+        from textae.inference.corpus import summarize_corpus
+
+        summarize_corpus(model, arguments.input, arguments.output, **_corpus_options(arguments), **decoding)
+
+
+def reconstruct(arguments: Namespace) -> None:
+    """Restore documents from their summaries: one for each, in order."""
+    if is_main_process():
+        model = _load_model(arguments.model)
+        from textae.inference.corpus import reconstruct_corpus
+
+        reconstruct_corpus(model, arguments.input, arguments.output, **_corpus_options(arguments))
+
+
+def evaluate(arguments: Namespace) -> None:
+    """Score models beside baselines, or the outputs of any system, with ROUGE and more."""
+    if arguments.predictions is None and arguments.references is None:
+        score = _score_models
+    else:
+        score = _score_predictions
+    if not is_main_process():
+        return
+    from textae.evaluation.files import check_writable
+    from textae.evaluation.report import markdown_table, write_json
+
+    if arguments.json not in (None, "-"):
+        check_writable(arguments.json)
+    protocol = {
+        "multiple": arguments.multiple,
+        "byte_limit": arguments.bytes,
+        "tokens": arguments.tokens,
+        "seed": arguments.seed,
+    }
+    report = score(arguments, protocol)
+    print(markdown_table(report), file=sys.stderr if arguments.json == "-" else sys.stdout)
+    if arguments.json is not None:
+        write_json(report, arguments.json)
+
+
+def rouge_on_valid(model: Any, pairs: "Sequence[Pair]") -> dict[str, float]:
+    """Score a model while it trains.
+
+    Args:
+        model: a ``TextAutoencoder``.
+        pairs: valid pairs of document and references.
+
+    Returns:
+        ``rouge1``, ``rouge2``, ``rougeL`` (stemmed F1, percent), ``mean_words``, and ``score``, the mean
+        of the three, which chooses the best checkpoint.
+    """
+    from textae.evaluation.scoring import ROUGE_TYPES, RougeProtocol, rouge
+
+    summaries = model.summarize([pair.document for pair in pairs])
+    figures = rouge(summaries, [pair.references for pair in pairs], RougeProtocol(resamples=1))
+    scores = {name: figures[name] for name in (*ROUGE_TYPES, "mean_words")}
+    return {**scores, "score": sum(figures[name] for name in ROUGE_TYPES) / len(ROUGE_TYPES)}
+
+
+def merge_reports(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put the reports of several models on the same data into one.
+
+    Args:
+        reports: what ``evaluate_model`` returned, by the name that the model's row shall have.
+
+    Returns:
+        A report whose ``systems`` are the models by name and then the baselines. The baselines'
+        reconstruction loss and readability are those of the last model. ``comparisons`` holds each
+        model's under its name.
+    """
+    *_, last = reports.values()
+    systems = {name: report["systems"]["model"] for name, report in reports.items()}
+    for name, row in last["systems"].items():
+        if name != "model":
+            systems.setdefault(name, row)
+    comparisons = {name: report["comparisons"] for name, report in reports.items()}
+    return {"protocol": last["protocol"], "systems": systems, "comparisons": comparisons}
+
+
+def is_main_process() -> bool:
+    """Tell whether this is the process of a launch that writes and prints."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _score_predictions(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, Any]:
+    if arguments.model is not None:
+        raise InputError("--model and --predictions exclude each other; take one of them")
+    if arguments.predictions is None or arguments.references is None:
+        raise InputError("--predictions F and --references F belong together; give both")
+    for name in _given(arguments, _MODEL_ONLY):
+        option = {"num_beams": "beams"}.get(name, name).replace("_", "-")
+        raise InputError(f"--{option} is for --model and means nothing with --predictions; leave it out")
+    from textae.evaluation.report import evaluate_predictions
+
+    columns = {
+        "prediction_columns": arguments.prediction_column,
+        "reference_columns": arguments.summary_column,
+    }
+    given = {name: value for name, value in columns.items() if value is not None}
+    return evaluate_predictions(arguments.predictions, arguments.references, **given, **protocol)
+
+
+def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, Any]:
+    if arguments.model is None:
+        raise InputError("nothing to score; give --model M --data F, or --predictions F --references F")
+    if arguments.data is None:
+        raise InputError("--model wants --data F, documents with their reference summaries")
+    if arguments.prediction_column is not None:
+        raise InputError(
+            "--prediction-column is for --predictions and means nothing with --model; leave it out"
+        )
+    models = _named_models(arguments.model)
+    if len(models) > 1 and arguments.save_predictions is not None:
+        raise InputError("--save-predictions is for one --model; score the models one after the other")
+    if len(models) > 1 and "-" in arguments.data:
+        raise InputError(
+            "--data - can be read only once; write standard input to a file to score several models"
+        )
+    options = _given(
+        arguments, ("words", "max_words", "num_beams", "limit", "batch_size", "save_predictions")
+    )
+    for name, value in (
+        ("document_columns", arguments.document_column),
+        ("summary_columns", arguments.summary_column),
+    ):
+        if value is not None:
+            options[name] = value
+    from textae.evaluation.report import evaluate_model
+
+    reports = {
+        name: evaluate_model(_load_model(path), arguments.data, **options, **protocol)
+        for name, path in models.items()
+    }
+    return next(iter(reports.values())) if list(reports) == ["model"] else merge_reports(reports)
+
+
+def _named_models(given: list[str]) -> dict[str, str]:
+    """Read ``NAME=PATH`` or ``PATH``; one path alone is called ``model``, several by themselves."""
+    models: dict[str, str] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        if not equals or Path(text).exists():
+            name, path = "model" if len(given) == 1 else text, text
+        if not name or not path:
+            raise InputError(f'--model {text}: wants NAME=PATH, such as "warm-up=runs/newswire/warm"')
+        if name in models:
+            raise InputError(
+                f'--model: "{name}" is given twice; give each model a name of its own, NAME=PATH'
+            )
+        models[name] = path
+    return models
+
+
+def _corpus_options(arguments: Namespace) -> dict[str, Any]:
+    options = _given(arguments, ("batch_size",))
+    if arguments.column is not None:
+        options["columns"] = arguments.column
+    return options
+
+
+def _given(arguments: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options that a person gave; the others keep the called function's own default."""
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def _load_model(path: str) -> Any:
+    """Load a model onto the accelerator if there is one."""
+    import torch
+
+    from textae.models.autoencoder import TextAutoencoder
+
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return TextAutoencoder.from_pretrained(path, device=device)
+
+
+def _join_processes() -> None:
+    """Let the processes of ``accelerate launch`` find each other where there is no GPU.
+
+    The launcher starts several processes on a CPU but does not tell them that it is one (1.15.0);
+    each would then train alone, over the others' files. The state is made here because
+    ``PartialState()`` does not read the variable, and whoever makes it first settles it for all.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        import torch
+        from accelerate import PartialState
+        from accelerate.utils import parse_flag_from_env
+
+        if not torch.accelerator.is_available():
+            os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+        PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))

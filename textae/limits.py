@@ -1,0 +1,173 @@
+"""Which values of settings make sense: the check that every recipe passes before anything is loaded."""
+
+import dataclasses
+from operator import attrgetter
+
+from textae.config import DiscriminatorConfig, NetworkConfig, RewardsConfig, TrainingConfig
+from textae.errors import InputError, nearest
+
+# The smallest whole numbers.
+_AT_LEAST = {
+    "data.max_document_tokens": 2,
+    "data.max_human_tokens": 2,
+    # 256 bytes, so that no character is unknown, and the special tokens.
+    "tokenizer.vocabulary_size": 300,
+    "tokenizer.training_texts": 1,
+    "length.minimum_words": 1,
+    "length.maximum_tokens": 2,
+    "warmup.steps": 0,
+    "warmup.documents_per_batch": 1,
+    "warmup.warmup_steps": 0,
+    "adversarial.steps": 0,
+    "adversarial.documents_per_batch": 1,
+    "adversarial.samples": 1,
+    "adversarial.discriminator_first_steps": 0,
+    "run.seed": 0,
+    "run.log_every": 1,
+    "run.sample_every": 1,
+    "run.sample_documents": 0,
+    "run.evaluate_every": 1,
+    "run.evaluate_documents": 1,
+    "run.save_every": 1,
+    "run.keep_checkpoints": 1,
+    "run.collapse_window": 1,
+}
+
+_POSITIVE = (
+    "warmup.learning_rate",
+    "warmup.discriminator_learning_rate",
+    "adversarial.learning_rate",
+    "adversarial.reconstructor_learning_rate",
+    "adversarial.discriminator_learning_rate",
+    "optimizer.maximum_gradient_norm",
+)
+
+_NOT_NEGATIVE = (
+    "noise.shuffle_distance",
+    "optimizer.weight_decay",
+    *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
+)
+
+# At least 0 and below 1: at 1 nothing would be left.
+_RATES = (
+    "encoder.dropout",
+    "reconstructor.dropout",
+    "discriminator.dropout",
+    "noise.drop",
+    "noise.reconstructor_word_dropout",
+    "warmup.label_smoothing",
+    "optimizer.adam_beta1",
+    "optimizer.adam_beta2",
+)
+
+_SHARES = ("warmup.pseudo_summary_share", "adversarial.reader_discount")
+
+_NOT_EMPTY = (
+    "data.documents",
+    "data.human",
+    "data.document_columns",
+    "data.human_columns",
+    "data.summary_columns",
+)
+
+_TRACKERS = (
+    "all", "aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "tensorboard", "trackio", "wandb",
+)  # fmt: skip
+
+
+def validate(config: TrainingConfig) -> None:
+    """Refuse a recipe that cannot work.
+
+    Raises:
+        InputError: With the setting's name, its value and what it must be.
+    """
+    for name, least in _AT_LEAST.items():
+        _require(config, name, attrgetter(name)(config) >= least, f"must be at least {least}")
+    for name in _POSITIVE:
+        _require(config, name, attrgetter(name)(config) > 0, "must be above 0")
+    for name in _NOT_NEGATIVE:
+        value = attrgetter(name)(config)
+        _require(config, name, value >= 0, "must not be below 0")
+    for name in _RATES:
+        _require(config, name, 0 <= attrgetter(name)(config) < 1, "must be at least 0 and below 1")
+    for name in _SHARES:
+        _require(config, name, 0 <= attrgetter(name)(config) <= 1, "must lie between 0 and 1")
+    for name in _NOT_EMPTY:
+        _require(config, name, any(attrgetter(name)(config)), "must name at least one")
+    _require(config, "run.seed", config.run.seed < 2**32, "must be below 4294967296")
+    _require(config, "run.output", bool(config.run.output.strip()), "must name a folder")
+    for tracker in config.run.trackers:
+        if tracker not in _TRACKERS:
+            known = ", ".join(_TRACKERS)
+            raise InputError(
+                f'run.trackers: there is no tracker "{tracker}"{nearest(tracker, _TRACKERS)} (known: {known})'
+            )
+    _validate_networks(config)
+    _validate_lengths(config)
+    _validate_adversarial(config)
+
+
+def _validate_networks(config: TrainingConfig) -> None:
+    networks: tuple[tuple[str, NetworkConfig | DiscriminatorConfig], ...] = (
+        ("encoder", config.encoder),
+        ("reconstructor", config.reconstructor),
+        ("discriminator", config.discriminator),
+    )
+    for name, network in networks:
+        for field in ("width", "layers", "heads", "feed_forward"):
+            if hasattr(network, field):
+                full = f"{name}.{field}"
+                _require(config, full, getattr(network, field) >= 1, "must be at least 1")
+        # A checkpoint brings its own sizes, and a GRU has no heads.
+        if isinstance(network, NetworkConfig):
+            has_heads = network.checkpoint is None
+        else:
+            has_heads = network.architecture == "transformer"
+        if has_heads and network.width % network.heads:
+            raise InputError(
+                f"{name}.heads = {network.heads} does not divide {name}.width = {network.width}; "
+                "change one of them"
+            )
+
+
+def _validate_lengths(config: TrainingConfig) -> None:
+    length = config.length
+    if length.minimum_words > length.maximum_words:
+        raise InputError(
+            f"length.minimum_words = {length.minimum_words} is above "
+            f"length.maximum_words = {length.maximum_words}; swap or change them"
+        )
+    if not length.minimum_words <= length.summary_words <= length.maximum_words:
+        raise InputError(
+            f"length.summary_words = {length.summary_words} must lie between length.minimum_words = "
+            f"{length.minimum_words} and length.maximum_words = {length.maximum_words}"
+        )
+    for name, least in (("noise.inserted_fragments", 0), ("noise.fragment_words", 1)):
+        span = attrgetter(name)(config)
+        is_span = len(span) == 2 and least <= span[0] <= span[1]
+        _require(config, name, is_span, f"must be two numbers, fewest and most, of at least {least}")
+
+
+def _validate_adversarial(config: TrainingConfig) -> None:
+    adversarial = config.adversarial
+    _require(
+        config,
+        "adversarial.real_label",
+        0.5 < adversarial.real_label <= 1,
+        "must be above 0.5 and at most 1",
+    )
+    if adversarial.samples < 2 and adversarial.baseline == "leave_one_out":
+        raise InputError(
+            f"adversarial.samples = {adversarial.samples} leaves nothing to compare with when "
+            "adversarial.baseline = leave_one_out; take at least 2 samples or the baseline self_critical"
+        )
+    if adversarial.baseline == "batch_mean" and adversarial.samples * adversarial.documents_per_batch < 2:
+        raise InputError(
+            "adversarial.samples times adversarial.documents_per_batch must be at least 2 when "
+            "adversarial.baseline = batch_mean"
+        )
+
+
+def _require(config: TrainingConfig, name: str, holds: bool, rule: str) -> None:
+    if not holds:
+        raise InputError(f"{name} = {attrgetter(name)(config)} {rule}")
