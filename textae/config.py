@@ -1,0 +1,298 @@
+"""Every setting of a training run: one dataclass per owner, one plain sentence per field.
+
+The sentences are what ``textae train --help`` prints. A recipe is a YAML file with the same
+shape; any field can be overridden on the command line (``--adversarial.samples 8``).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass
+class NormalizationConfig:
+    """How raw text is cleaned before anything else sees it."""
+
+    unicode_nfkc: bool = True
+    """Apply Unicode NFKC, so that full-width and composed characters have one form."""
+    lowercase: bool = False
+    """Lower-case the text."""
+    digits_to_hash: bool = False
+    """Replace every digit by #, as the Gigaword headline corpus does."""
+    split_punctuation: bool = False
+    """Put spaces around punctuation and English clitics, as the Penn Treebank does."""
+
+
+@dataclass
+class DataConfig:
+    """Where text comes from. A source is a file, a glob, - (standard input), hub:NAME or newswire."""
+
+    documents: list[str] = field(default_factory=lambda: ["newswire"])
+    """Sources of documents to learn to summarise; no summaries are needed."""
+    human: list[str] = field(default_factory=lambda: ["newswire"])
+    """Sources of human-written sentences in the style that summaries shall have, never matched to documents."""
+    valid: list[str] = field(default_factory=list)
+    """Sources of (document, summary) pairs that choose the best checkpoint; only for evaluation."""
+    document_columns: list[str] = field(default_factory=lambda: ["document"])
+    """Columns that may hold a document; the first that a record has is taken."""
+    human_columns: list[str] = field(default_factory=lambda: ["text"])
+    """Columns that may hold a human sentence; the first that a record has is taken."""
+    summary_columns: list[str] = field(default_factory=lambda: ["summaries", "summary"])
+    """Columns that may hold the reference summary or the list of them."""
+    streaming: bool = False
+    """Read documents and human sentences as streams instead of holding them in memory."""
+    max_document_tokens: int = 80
+    """Longer documents are cut here."""
+    max_human_tokens: int = 24
+    """Longer human sentences are left out."""
+    normalization: NormalizationConfig = field(default_factory=NormalizationConfig)
+    """How raw text is cleaned."""
+
+
+@dataclass
+class TokenizerConfig:
+    """The vocabulary that all three networks share."""
+
+    path: str | None = None
+    """Folder or Hub name of a tokenizer to take; without it, the checkpoint's, or one trained on the corpus."""
+    vocabulary_size: int = 6000
+    """Number of byte-level BPE pieces of a tokenizer trained on the corpus."""
+    training_texts: int = 200000
+    """At most this many documents and as many human sentences are read to train it."""
+
+
+@dataclass
+class NetworkConfig:
+    """One sequence-to-sequence network: from scratch (an architecture and its size) or from a checkpoint."""
+
+    checkpoint: str | None = None
+    """Folder or Hub name of a pretrained network to start from (encoder-decoder, or encoder-only BERT family)."""
+    architecture: str = "mbart"
+    """Hugging Face model type to build from scratch: t5, bart, mbart, pegasus, ..."""
+    width: int = 128
+    """Hidden size of a network from scratch."""
+    layers: int = 2
+    """Layers of its encoder, and of its decoder."""
+    heads: int = 4
+    """Attention heads."""
+    feed_forward: int = 512
+    """Inner size of its feed-forward blocks."""
+    dropout: float = 0.1
+    """Dropout rate."""
+    copy_head: bool = True
+    """Mix the vocabulary's probabilities with those of copying a token of the source."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Any further fields of the Hugging Face configuration."""
+
+
+@dataclass
+class DiscriminatorConfig:
+    """The adversarial reader."""
+
+    architecture: Literal["gru", "transformer"] = "gru"
+    """Causal network that scores every prefix of a sentence."""
+    width: int = 128
+    """Embedding and hidden size."""
+    layers: int = 1
+    """Number of layers."""
+    heads: int = 4
+    """Attention heads of a transformer."""
+    dropout: float = 0.3
+    """Dropout on embeddings and states; a weaker reader gives a smoother reward."""
+
+
+@dataclass
+class LengthConfig:
+    """Lengths of summaries, in words (characters in scripts without spaces)."""
+
+    minimum_words: int = 6
+    """Shortest length that training asks for."""
+    maximum_words: int = 12
+    """Longest length that training asks for."""
+    summary_words: int = 9
+    """Length that summaries are asked for when nobody says otherwise."""
+    maximum_tokens: int = 24
+    """Sampling stops here; a summary that has not ended by then is cut off."""
+
+
+@dataclass
+class NoiseConfig:
+    """Corruptions that the encoder learns to undo during warm-up."""
+
+    inserted_fragments: list[int] = field(default_factory=lambda: [2, 5])
+    """Fewest and most fragments of other documents inserted into a human sentence."""
+    fragment_words: list[int] = field(default_factory=lambda: [1, 7])
+    """Fewest and most words in a fragment."""
+    shuffle_distance: float = 1.0
+    """Words move by about this many positions; more teaches the encoder to scramble."""
+    drop: float = 0.1
+    """Share of the sentence's own words that are removed from the input and so must be put back."""
+    reconstructor_word_dropout: float = 0.3
+    """Share of the reconstructor's decoder input that is masked, so that it must read the summary."""
+
+
+@dataclass
+class WarmupConfig:
+    """What the networks learn before they meet."""
+
+    steps: int = 1600
+    """Number of optimizer steps."""
+    documents_per_batch: int = 64
+    """Documents, and as many human sentences, in one step over all processes."""
+    tokens_per_batch: int | None = None
+    """Most document tokens in one step, padding included; null for no such limit."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of encoder and reconstructor; falls linearly to a fifth."""
+    discriminator_learning_rate: float = 1e-3
+    """Learning rate of the discriminator."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises."""
+    pseudo_summary_share: float = 0.1
+    """Share of encoder targets that are the first words of documents instead of de-noised human sentences."""
+    label_smoothing: float = 0.1
+    """Label smoothing of the encoder's target."""
+
+
+@dataclass
+class RewardConfig:
+    """One reward: how much it counts, and whether it is brought to unit deviation first."""
+
+    weight: float = 1.0
+    """Weight in the sum of rewards; 0 switches it off."""
+    normalize: bool = True
+    """Divide by the standard deviation over the batch (never over one document's samples)."""
+
+
+@dataclass
+class RewardsConfig:
+    """What a summary is paid for."""
+
+    reconstruction: RewardConfig = field(default_factory=RewardConfig)
+    """Mean log-probability of the document's tokens given the summary."""
+    reader: RewardConfig = field(default_factory=RewardConfig)
+    """Per token, the discriminator's belief that the sentence so far was written by a human."""
+    length: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.3, normalize=False))
+    """Minus the distance in words from the length that was asked for; more for a summary that does not end."""
+    repetition: RewardConfig = field(default_factory=lambda: RewardConfig(weight=1.0, normalize=False))
+    """Minus the number of repeated content bigrams and immediately repeated words."""
+    kl: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.05, normalize=False))
+    """Per token, minus the log-ratio to the warm encoder, so that the style it learned is kept."""
+
+
+@dataclass
+class AdversarialConfig:
+    """The reinforcement-learning phase."""
+
+    steps: int = 400
+    """Number of optimizer steps."""
+    documents_per_batch: int = 64
+    """Documents in one step over all processes."""
+    tokens_per_batch: int | None = None
+    """Most document tokens in one step, padding included; null for no such limit."""
+    samples: int = 4
+    """Summaries sampled for each document."""
+    baseline: Literal["leave_one_out", "self_critical", "batch_mean"] = "leave_one_out"
+    """What a sample's reward is compared with."""
+    learning_rate: float = 2e-4
+    """Learning rate of the encoder."""
+    reconstructor_learning_rate: float = 2e-4
+    """Learning rate of the reconstructor."""
+    discriminator_learning_rate: float = 1e-3
+    """Learning rate of the discriminator."""
+    discriminator_first_steps: int = 40
+    """Steps at the start in which only reconstructor and discriminator learn, on the warm encoder's samples."""
+    reader_discount: float = 0.5
+    """Discount with which a token is paid for the reader's later scores (0.3 in Wang and Lee's code)."""
+    real_label: float = 0.9
+    """One-sided label smoothing: the discriminator's target for human sentences."""
+    rewards: RewardsConfig = field(default_factory=RewardsConfig)
+    """What a summary is paid for."""
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW for all three networks, each with its own learning rate."""
+
+    weight_decay: float = 0.01
+    """Weight decay of matrices (never of biases and norms)."""
+    adam_beta1: float = 0.9
+    """Decay of the running mean of gradients."""
+    adam_beta2: float = 0.98
+    """Decay of the running mean of squared gradients."""
+    maximum_gradient_norm: float = 1.0
+    """Gradients of each network are clipped to this norm on their own."""
+
+
+@dataclass
+class RunConfig:
+    """Logging, evaluation while training, checkpoints."""
+
+    output: str = "runs/textae"
+    """Folder for the trained model, checkpoints, logs and metrics."""
+    seed: int = 0
+    """Seed of everything random."""
+    log_every: int = 10
+    """Steps between lines in metrics.jsonl."""
+    sample_every: int = 100
+    """Steps between looks at a few documents with summary and reconstruction in the log."""
+    sample_documents: int = 3
+    """How many documents such a look shows."""
+    evaluate_every: int = 100
+    """Steps between evaluations on the valid pairs, which choose the best checkpoint."""
+    evaluate_documents: int = 500
+    """At most this many valid pairs, drawn evenly over the file, are used then."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    keep_checkpoints: int = 2
+    """How many checkpoints are kept, besides the best."""
+    trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
+    """Experiment trackers of Accelerate that get the metrics."""
+    collapse_window: int = 50
+    """Steps over which the signs of collapse are watched."""
+
+
+@dataclass
+class AutoencoderConfig:
+    """What a saved model needs to know of itself, besides its weights."""
+
+    encoder: NetworkConfig = field(default_factory=NetworkConfig)
+    """Document to summary."""
+    reconstructor: NetworkConfig = field(default_factory=NetworkConfig)
+    """Summary to document."""
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    """The adversarial reader."""
+    length: LengthConfig = field(default_factory=LengthConfig)
+    """Lengths of summaries."""
+    normalization: NormalizationConfig = field(default_factory=NormalizationConfig)
+    """How text is cleaned before it is read."""
+    max_document_tokens: int = 80
+    """Longer documents are cut here."""
+    max_human_tokens: int = 24
+    """Longest human sentence that the networks have seen."""
+
+
+@dataclass
+class TrainingConfig:
+    """A whole recipe."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """Where text comes from."""
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    """The shared vocabulary."""
+    encoder: NetworkConfig = field(default_factory=NetworkConfig)
+    """Document to summary."""
+    reconstructor: NetworkConfig = field(default_factory=NetworkConfig)
+    """Summary to document."""
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    """The adversarial reader."""
+    length: LengthConfig = field(default_factory=LengthConfig)
+    """Lengths of summaries."""
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    """Corruptions of warm-up."""
+    warmup: WarmupConfig = field(default_factory=WarmupConfig)
+    """What the networks learn before they meet."""
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+    """The reinforcement-learning phase."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """AdamW."""
+    run: RunConfig = field(default_factory=RunConfig)
+    """Logging, evaluation, checkpoints."""

@@ -1,0 +1,63 @@
+"""Corruptions that warm-up and the de-noising variant undo: pure functions of words and a seed."""
+
+import random
+
+from textae.config import NoiseConfig
+
+
+def insert_fragments(
+    words: list[str], other: list[str], config: NoiseConfig, generator: random.Random
+) -> list[str]:
+    """Insert fragments of ``other``, a foreign document, into ``words`` at random places."""
+    if not other:
+        return list(words)
+    count = generator.randint(*config.inserted_fragments)
+    result = list(words)
+    for _ in range(count):
+        length = generator.randint(*config.fragment_words)
+        begin = generator.randrange(max(1, len(other) - length + 1))
+        at = generator.randint(0, len(result))
+        result[at:at] = other[begin : begin + length]
+    return result
+
+
+def shuffle_locally(words: list[str], distance: float, generator: random.Random) -> list[str]:
+    """Jitter the positions of ``words`` by a normal deviate of ``distance`` (Lample et al. 2018)."""
+    if distance <= 0:
+        return list(words)
+    keys = [position + generator.gauss(0.0, distance / 2) for position in range(len(words))]
+    return [words[i] for i in sorted(range(len(words)), key=keys.__getitem__)]
+
+
+def drop_words(words: list[str], rate: float, generator: random.Random) -> list[str]:
+    """Leave out each word with probability ``rate``; at least one word stays."""
+    kept = [word for word in words if generator.random() >= rate]
+    return kept or words[:1]
+
+
+def corrupt_sentence(
+    words: list[str], other: list[str], config: NoiseConfig, generator: random.Random
+) -> list[str]:
+    """Make a human sentence look like a document that holds it.
+
+    Words are dropped and jittered, and fragments of ``other``, a document that has nothing to do
+    with the sentence, are inserted: whoever undoes this has learned to leave out what does not
+    belong and to write in the human style (after Fevry and Phang 2018).
+    """
+    result = drop_words(words, config.drop, generator)
+    result = shuffle_locally(result, config.shuffle_distance, generator)
+    return insert_fragments(result, other, config, generator)
+
+
+def break_sentence(words: list[str], generator: random.Random) -> list[str]:
+    """Make a human sentence unreadable: cut off, shuffled, with words repeated or missing."""
+    kind = generator.randrange(4)
+    if kind == 0:
+        return shuffle_locally(words, 4.0, generator)
+    if kind == 1:
+        return drop_words(words, 0.35, generator)
+    if kind == 2:
+        at = generator.randrange(len(words))
+        return [*words[: at + 1], *words[at:]]
+    begin = generator.randrange(max(1, len(words) // 2))
+    return words[begin:] + words[:begin]

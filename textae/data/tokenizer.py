@@ -1,0 +1,168 @@
+"""The vocabulary that all three networks share: trained on the corpus, or a checkpoint's own."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from textae.data.words import count_unspaced
+from textae.errors import InputError
+
+PAD, START, END, MASK = "<pad>", "<s>", "</s>", "<mask>"
+MAXIMUM_HINT = 32
+
+
+def length_tokens() -> list[str]:
+    """The special tokens that ask the encoder for a length: ``<words-1>`` to ``<words-32>``."""
+    return [f"<words-{count}>" for count in range(1, MAXIMUM_HINT + 1)]
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE tokenizer (Sennrich et al. 2016; Radford et al. 2019).
+
+    Bytes are the smallest pieces, so no text in any language needs an unknown token. The first
+    word of a text gets the same pieces as anywhere else, so that it can be copied.
+
+    Raises:
+        InputError: if ``vocabulary_size`` has no room for the 256 bytes and the special tokens.
+    """
+    special = [PAD, START, END, MASK, *length_tokens()]
+    smallest = 256 + len(special)
+    if vocabulary_size < smallest:
+        raise InputError(f"tokenizer.vocabulary_size is {vocabulary_size}; set it to at least {smallest}.")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        bos_token=START,
+        eos_token=END,
+        mask_token=MASK,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def load_tokenizer(name: str | Path) -> Any:
+    """Load the tokenizer of a folder or a Hub name; never runs code from there.
+
+    Raises:
+        InputError: if there is none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"{name}: no tokenizer can be loaded from there ({reason}).") from error
+
+
+@dataclass
+class Vocabulary:
+    """A tokenizer as the networks see it: token ids only.
+
+    ``words_of_token`` (V,) is the number of words that each token begins, so that lengths in
+    words are known while decoding; ``source_prefix`` and ``source_suffix`` are the special
+    tokens that the tokenizer puts around a text.
+    """
+
+    tokenizer: Any
+    pad: int
+    start: int
+    end: int
+    mask: int
+    hints: list[int]
+    source_prefix: list[int]
+    source_suffix: list[int]
+    words_of_token: torch.Tensor = field(repr=False)
+    special: torch.Tensor = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.tokenizer)
+
+    def encode(self, texts: list[str], max_tokens: int | None = None) -> list[list[int]]:
+        """Token ids of each text without special tokens, cut at ``max_tokens``."""
+        if not texts:
+            return []
+        rows = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        return [list(row[:max_tokens]) for row in rows]
+
+    def decode(self, rows: Iterable[list[int]]) -> list[str]:
+        """One line of text for each row of ids; special tokens are left out."""
+        special = self.special
+        kept = [[token for token in row if not special[token]] for row in rows]
+        return [" ".join(self.tokenizer.decode(row).split()) for row in kept]
+
+    def hint(self, words: int) -> int:
+        """Id of the token that asks for a summary of ``words`` words."""
+        return self.hints[min(max(words, 1), MAXIMUM_HINT) - 1]
+
+    def as_source(self, row: list[int]) -> list[int]:
+        """``row`` with the special tokens that a network's input has around it."""
+        return [*self.source_prefix, *row, *self.source_suffix]
+
+
+def vocabulary_of(tokenizer: Any) -> Vocabulary:
+    """Prepare a tokenizer for the networks; length and mask tokens are added where they are missing.
+
+    Raises:
+        InputError: if the tokenizer has no token for padding or for the end of a text.
+    """
+    missing = [token for token in length_tokens() if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id)]
+    if missing:
+        tokenizer.add_tokens([AddedToken(token, special=True) for token in missing], special_tokens=True)
+    if tokenizer.mask_token_id is None:
+        tokenizer.add_special_tokens({"mask_token": MASK})
+    end = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
+    start = _first(tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.pad_token_id)
+    if end is None or tokenizer.pad_token_id is None:
+        raise InputError(f"{tokenizer.name_or_path}: the tokenizer has no padding or end token; choose another.")
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    full = tokenizer("a")["input_ids"]
+    at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+    special = torch.zeros(len(tokenizer), dtype=torch.bool)
+    special[sorted({*tokenizer.all_special_ids, *tokenizer.convert_tokens_to_ids(length_tokens())})] = True
+    return Vocabulary(
+        tokenizer=tokenizer,
+        pad=tokenizer.pad_token_id,
+        start=start,
+        end=end,
+        mask=tokenizer.mask_token_id,
+        hints=tokenizer.convert_tokens_to_ids(length_tokens()),
+        source_prefix=list(full[:at]),
+        source_suffix=list(full[at + len(bare) :]) or [end],
+        words_of_token=_words_of_token(tokenizer, special),
+        special=special,
+    )
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _words_of_token(tokenizer: Any, special: torch.Tensor) -> torch.Tensor:
+    word_piece = type(tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
+    counts = []
+    for index, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))):
+        if token is None or special[index]:
+            counts.append(0)
+        elif word_piece:
+            counts.append(int(not token.startswith("##")))
+        else:
+            text = tokenizer.decode([index])
+            begins = token[:1] in ("\u0120", "\u2581") and bool(text.strip())  # byte-level, SentencePiece
+            counts.append(max(int(begins), count_unspaced(text)))
+    return torch.tensor(counts)

@@ -1,0 +1,42 @@
+"""What counts as a word, in any script."""
+
+import re
+
+# Han, kana and Hangul are written without spaces inside a clause (Hangul has spaces, and is left to them).
+_UNSPACED = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}\U00020000-\U0003ffff]")
+
+
+def split_words(text: str) -> list[str]:
+    """Split ``text`` at white space, and each Chinese or Japanese character from its neighbours.
+
+    >>> split_words("rain in 东京 today")
+    ['rain', 'in', '东', '京', 'today']
+    """
+    return _UNSPACED_CHARACTER.sub(r" \g<0> ", text).split()
+
+
+def count_unspaced(text: str) -> int:
+    """Count the characters of ``text`` that are written without spaces between words."""
+    return len(_UNSPACED_CHARACTER.findall(text))
+
+
+def is_unspaced(text: str) -> bool:
+    """Tell whether most of the letters of ``text`` belong to a script without spaces."""
+    letters = sum(character.isalpha() for character in text)
+    return letters > 0 and 2 * count_unspaced(text) > letters
+
+
+def join_words(words: list[str]) -> str:
+    """Undo :func:`split_words`: no space between two characters of a script without spaces.
+
+    >>> join_words(["rain", "in", "东", "京", "today"])
+    'rain in 东京 today'
+    """
+    text = " ".join(words)
+    return re.sub(rf"(?<={_UNSPACED_CHARACTER.pattern}) (?={_UNSPACED_CHARACTER.pattern})", "", text)
+
+
+def count_words(text: str) -> int:
+    """Count the words of ``text``; a Chinese or Japanese character counts as one."""
+    return len(split_words(text))

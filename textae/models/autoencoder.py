@@ -1,0 +1,397 @@
+"""TextAutoencoder: the one module that holds encoder, reconstructor and discriminator."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from textae.config import (
+    AutoencoderConfig,
+    DiscriminatorConfig,
+    LengthConfig,
+    NetworkConfig,
+    NormalizationConfig,
+)
+from textae.data.batches import TokenBatch, pad_rows
+from textae.data.normalization import normalize
+from textae.data.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
+from textae.errors import InputError
+from textae.models.backbone import Backbone, build_network, network_from_dict
+from textae.models.decoding import Decoding, decode, pad_texts
+from textae.models.discriminator import Discriminator
+from textae.models.encoder import Encoder
+from textae.models.model_card import model_card
+from textae.models.reconstructor import Reconstructor
+
+T = TypeVar("T")
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+@dataclass
+class AutoencoderInputs:
+    """One batch for all three networks; N = B * K, the K rows of one document side by side.
+
+    Attributes:
+        encoder_source: (B, S) documents, or noisy sentences in warm-up.
+        encoder_target: (N, T) summaries.
+        hints: (N,) ids of length tokens.
+        reconstructor_source: (N', T') summaries.
+        reconstructor_target: (N', S) documents.
+        reconstructor_inputs: (N', S) decoder inputs with dropped words, or None.
+        sentences: (M, T) human and other sentences for the discriminator.
+        smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
+    """
+
+    encoder_source: TokenBatch
+    encoder_target: TokenBatch
+    hints: torch.Tensor
+    reconstructor_source: TokenBatch
+    reconstructor_target: TokenBatch
+    reconstructor_inputs: torch.Tensor | None
+    sentences: TokenBatch
+    smoothing: bool = False
+
+
+@dataclass
+class AutoencoderOutputs:
+    """Per-token results of one forward pass, all in float32 with gradients.
+
+    Attributes:
+        summary_log_probabilities: (N, T), 0 on padding.
+        summary_mean_log_probabilities: (N, T) mean over the vocabulary, or None.
+        document_log_probabilities: (N', S), 0 on padding.
+        scores: (M, T) discriminator logits.
+    """
+
+    summary_log_probabilities: torch.Tensor
+    summary_mean_log_probabilities: torch.Tensor | None
+    document_log_probabilities: torch.Tensor
+    scores: torch.Tensor
+
+
+class TextAutoencoder(nn.Module):
+    """An autoencoder whose code is text (Wang and Lee, EMNLP 2018).
+
+    Example:
+        >>> model = TextAutoencoder.from_pretrained("runs/newswire")  # doctest: +SKIP
+        >>> model.summarize(["a fire destroyed the old mill in port ellin on tuesday ."])  # doctest: +SKIP
+        ['fire destroys old mill in port ellin']
+    """
+
+    def __init__(
+        self, config: AutoencoderConfig, vocabulary: Vocabulary, networks: tuple[Any, Any] | None = None
+    ):
+        super().__init__()
+        self.config, self.vocabulary = config, vocabulary
+        longest = max(config.max_document_tokens, config.max_human_tokens, config.length.maximum_tokens)
+        # Noise lengthens a sentence, and special tokens stand around every text.
+        positions = 2 * longest + 16
+        encoder, reconstructor = networks or (
+            build_network(config.encoder, vocabulary, positions),
+            build_network(config.reconstructor, vocabulary, positions),
+        )
+        self.encoder = Encoder(Backbone(encoder), config.encoder.copy_head, vocabulary)
+        self.reconstructor = Reconstructor(
+            Backbone(reconstructor), config.reconstructor.copy_head, vocabulary
+        )
+        self.discriminator = Discriminator(config.discriminator, len(vocabulary), positions)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def forward(self, inputs: AutoencoderInputs) -> AutoencoderOutputs:
+        """Run all three networks, so that one backward pass trains all three."""
+        summaries, mean = self.encoder.distribution_at(
+            self.encoder.read(inputs.encoder_source),
+            inputs.encoder_target,
+            inputs.hints,
+            smoothing=inputs.smoothing,
+        )
+        documents = self.reconstructor.log_probabilities(
+            self.reconstructor.read(inputs.reconstructor_source),
+            inputs.reconstructor_target,
+            inputs=inputs.reconstructor_inputs,
+        )
+        return AutoencoderOutputs(summaries, mean, documents, self.discriminator(inputs.sentences))
+
+    # What people do with a model -----------------------------------------------------------------
+
+    def prepare(self, texts: list[str], max_tokens: int | None = None) -> list[list[int]]:
+        """Normalise and tokenise texts; longer ones are cut at ``max_tokens``."""
+        cleaned = [normalize(text, self.config.normalization) for text in texts]
+        return self.vocabulary.encode(cleaned, max_tokens)
+
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """Number of tokens of each text, uncut; the network's window is ``config.max_document_tokens``."""
+        return [len(row) for row in self.prepare(texts)]
+
+    @torch.no_grad()
+    def summarize(
+        self,
+        documents: list[str],
+        *,
+        batch_size: int = 64,
+        words: int | None = None,
+        min_words: int = 0,
+        max_words: int | None = None,
+        num_beams: int = 1,
+        length_penalty: float = 1.0,
+        no_repeat_ngram_size: int = 3,
+        do_sample: bool = False,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> list[str]:
+        """Summarise documents of any lengths, order kept; an empty document gives an empty summary.
+
+        Args:
+            documents: texts; what passes ``config.max_document_tokens`` tokens is cut.
+            batch_size: documents decoded together, those of similar length.
+            words: length to ask for; ``config.length.summary_words`` if not given.
+            min_words: fewest words.
+            max_words: most words, never exceeded.
+            num_beams: beams of beam search; 1 is greedy.
+            length_penalty: beam scores are divided by length to this power.
+            no_repeat_ngram_size: no n-gram of this many tokens comes twice; 0 allows it.
+            do_sample: sample instead of taking the most probable token.
+            temperature: of sampling.
+            seed: of sampling.
+
+        Raises:
+            InputError: if a length or size makes no sense.
+        """
+        wanted = self.config.length.summary_words if words is None else words
+        if max_words is not None:
+            wanted = min(wanted, max_words)
+        _check(batch_size >= 1, "batch_size", batch_size, "at least 1")
+        _check(num_beams >= 1, "num_beams", num_beams, "at least 1")
+        _check(wanted >= 1, "words", wanted, "at least 1")
+        _check(temperature > 0, "temperature", temperature, "above 0")
+        _check(max_words is None or max_words >= max(1, min_words), "max_words", max_words, "at least min_words")
+        _check(not (do_sample and num_beams > 1), "num_beams", num_beams, "1 when sampling")
+        decoding = Decoding(
+            max_tokens=max(self.config.length.maximum_tokens, 3 * wanted, 3 * min_words),
+            min_words=min_words,
+            max_words=max_words,
+            num_beams=num_beams,
+            length_penalty=length_penalty,
+            no_repeat_ngram_size=no_repeat_ngram_size,
+            do_sample=do_sample,
+            temperature=temperature,
+            seed=seed,
+        )
+
+        def write(rows: list[list[int]]) -> list[str]:
+            source = self.encoder.read(pad_texts(rows, self.vocabulary, self.device))
+            hints = torch.full((len(rows),), self.vocabulary.hint(wanted), device=self.device)
+            return self.vocabulary.decode(decode(self.encoder, source, hints, self.vocabulary, decoding))
+
+        rows = self.prepare(documents, self.config.max_document_tokens)
+        return self._by_length(rows, batch_size, write, "")
+
+    @torch.no_grad()
+    def reconstruct(self, summaries: list[str], *, batch_size: int = 64, num_beams: int = 1) -> list[str]:
+        """Write the document that each summary seems to stand for, order kept."""
+        decoding = Decoding(
+            max_tokens=self.config.max_document_tokens, num_beams=num_beams, no_repeat_ngram_size=4
+        )
+
+        def write(rows: list[list[int]]) -> list[str]:
+            source = self.reconstructor.read(pad_texts(rows, self.vocabulary, self.device))
+            return self.vocabulary.decode(decode(self.reconstructor, source, None, self.vocabulary, decoding))
+
+        return self._by_length(
+            self.prepare(summaries, self.config.max_document_tokens), batch_size, write, ""
+        )
+
+    @torch.no_grad()
+    def readability(self, sentences: list[str], *, batch_size: int = 256) -> list[float]:
+        """The discriminator's probability that a human wrote each sentence (mean over its prefixes)."""
+
+        def judge(rows: list[list[int]]) -> list[float]:
+            batch = self.sentences(rows)
+            scores = self.discriminator(batch).sigmoid() * batch.mask
+            return (scores.sum(1) / batch.mask.sum(1)).tolist()
+
+        rows = self.prepare(sentences, self.config.max_document_tokens)
+        return self._by_length(rows, batch_size, judge, 0.0)
+
+    @torch.no_grad()
+    def reconstruction_loss(
+        self, documents: list[str], summaries: list[str] | None = None, *, batch_size: int = 64
+    ) -> list[float]:
+        """Nats per token of each document when it is restored from its summary.
+
+        Args:
+            documents: texts; an empty one has the loss 0.
+            summaries: one for each document; the model's own if not given.
+            batch_size: documents in one pass.
+
+        Raises:
+            InputError: if the numbers of documents and summaries differ.
+        """
+        if summaries is None:
+            summaries = self.summarize(documents, batch_size=batch_size)
+        if len(documents) != len(summaries):
+            raise InputError(
+                f"There are {len(documents)} documents but {len(summaries)} summaries; give one for each."
+            )
+        rows = self.prepare(documents, self.config.max_document_tokens)
+        codes = self.prepare(summaries, self.config.max_document_tokens)
+        order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
+        losses = [0.0] * len(rows)
+        with _evaluating(self):
+            for begin in range(0, len(order), batch_size):
+                chosen = order[begin : begin + batch_size]
+                source = self.reconstructor.read(
+                    pad_texts([codes[i] for i in chosen], self.vocabulary, self.device)
+                )
+                target = self.sentences([rows[i] for i in chosen])
+                log_probabilities = self.reconstructor.log_probabilities(source, target)
+                means = -log_probabilities.sum(1) / target.mask.sum(1)
+                for i, loss in zip(chosen, means.tolist(), strict=True):
+                    losses[i] = loss
+        return losses
+
+    def sentences(self, rows: list[list[int]]) -> TokenBatch:
+        """Rows of ids, each with the end token, padded: what networks write and the discriminator reads."""
+        return pad_rows([[*row, self.vocabulary.end] for row in rows], self.vocabulary.pad, self.device)
+
+    def _by_length(
+        self, rows: list[list[int]], batch_size: int, work: Callable[[list[list[int]]], list[T]], empty: T
+    ) -> list[T]:
+        """Apply ``work`` to batches of rows of similar length and put the results back in order."""
+        results = [empty] * len(rows)
+        order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
+        with _evaluating(self):
+            for begin in range(0, len(order), batch_size):
+                chosen = order[begin : begin + batch_size]
+                for i, result in zip(chosen, work([rows[i] for i in chosen]), strict=True):
+                    results[i] = result
+        return results
+
+    # Saving and loading --------------------------------------------------------------------------
+
+    def save_pretrained(self, path: str | Path, results: str = "") -> None:
+        """Write a folder of safetensors, JSON, tokenizer files and a model card, all or nothing.
+
+        Args:
+            path: folder; it is replaced when it is a saved model already.
+            results: Markdown for the model card's results section.
+
+        Raises:
+            InputError: if the folder cannot be written.
+        """
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.mkdir(parents=True)
+            networks = (self.encoder.backbone.network, self.reconstructor.backbone.network)
+            saved = {
+                "model_type": "textae",
+                "textae": asdict(self.config),
+                "networks": {
+                    name: network.config.to_dict()
+                    for name, network in zip(("encoder", "reconstructor"), networks, strict=True)
+                },
+            }
+            (temporary / CONFIG).write_text(json.dumps(saved, indent=2, default=str) + "\n", encoding="utf-8")
+            save_model(self, str(temporary / WEIGHTS), metadata={"format": "pt"})
+            self.vocabulary.tokenizer.save_pretrained(temporary)
+            card = model_card(self.config, sum(p.numel() for p in self.parameters()), results)
+            (temporary / "README.md").write_text(card, encoding="utf-8")
+            path.mkdir(exist_ok=True)
+            # Weights last: a folder is a model only once they are there.
+            for file in sorted(temporary.iterdir(), key=lambda file: file.name == WEIGHTS):
+                os.replace(file, path / file.name)
+        except OSError as error:
+            raise InputError(f"{path}: the model cannot be written there ({error.strerror}).") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, device: str | torch.device | None = None) -> "TextAutoencoder":
+        """Load a model from a folder or a Hub name; weights are safetensors, no code is run.
+
+        Raises:
+            InputError: if there is no such model, or weights or settings are missing or damaged.
+        """
+        folder = _folder(name)
+        for file in (CONFIG, WEIGHTS):
+            if not (folder / file).is_file():
+                raise InputError(f"{name}: this is no trained model, {file} is missing; name a saved folder.")
+        try:
+            saved = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            values = saved["textae"]
+            config = AutoencoderConfig(
+                **{
+                    **values,
+                    "encoder": NetworkConfig(**values["encoder"]),
+                    "reconstructor": NetworkConfig(**values["reconstructor"]),
+                    "discriminator": DiscriminatorConfig(**values["discriminator"]),
+                    "length": LengthConfig(**values["length"]),
+                    "normalization": NormalizationConfig(**values["normalization"]),
+                }
+            )
+            networks = saved["networks"]
+            built = (network_from_dict(networks["encoder"]), network_from_dict(networks["reconstructor"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder / CONFIG}: this is no configuration of textae ({error}).") from error
+        model = cls(config, vocabulary_of(load_tokenizer(folder)), built)
+        try:
+            load_model(model, str(folder / WEIGHTS))
+        except Exception as error:  # safetensors raises several kinds for damaged files
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{folder / WEIGHTS}: the weights do not fit or are damaged ({reason}).") from error
+        return model.to(device or "cpu").eval()
+
+    def push_to_hub(self, name: str, private: bool = False) -> str:
+        """Upload the model to the Hub under ``name`` and return its address."""
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+        address = api.create_repo(name, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "model")
+            api.upload_folder(repo_id=name, folder_path=Path(folder) / "model")
+        return str(address)
+
+
+def _folder(name: str | Path) -> Path:
+    if Path(name).exists():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+    except (OSError, HFValidationError, ValueError) as error:
+        raise InputError(f"{name}: there is no such folder, and no such model on the Hub.") from error
+
+
+def _check(right: bool, name: str, value: Any, wanted: str) -> None:
+    if not right:
+        raise InputError(f"{name} is {value}; set it to {wanted}.")
+
+
+class _evaluating:
+    """Switches dropout off inside a ``with`` block."""
+
+    def __init__(self, module: nn.Module):
+        self.module, self.was_training = module, module.training
+
+    def __enter__(self) -> None:
+        self.module.eval()
+
+    def __exit__(self, *exception: object) -> None:
+        self.module.train(self.was_training)

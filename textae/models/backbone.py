@@ -1,0 +1,191 @@
+"""A Hugging Face sequence-to-sequence network, from a configuration or a checkpoint.
+
+Everything above this file sees three calls: ``encode``, ``decode`` and ``logits``.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSeq2SeqLM,
+    BertConfig,
+    BertLMHeadModel,
+    EncoderDecoderConfig,
+    EncoderDecoderModel,
+    PreTrainedModel,
+)
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+from textae.config import NetworkConfig
+from textae.data.tokenizer import Vocabulary
+from textae.errors import InputError, nearest
+
+# The same quantity has another name in each family; the first that a configuration has is set.
+_SIZES = {
+    "width": [("d_model",)],
+    "layers": [("encoder_layers", "decoder_layers"), ("num_layers", "num_decoder_layers")],
+    "heads": [("encoder_attention_heads", "decoder_attention_heads"), ("num_heads",)],
+    "feed_forward": [("encoder_ffn_dim", "decoder_ffn_dim"), ("d_ff",)],
+    "dropout": [("dropout",), ("dropout_rate",)],
+}
+
+
+def scratch_configuration(config: NetworkConfig, vocabulary: Vocabulary, max_positions: int) -> Any:
+    """Hugging Face configuration of a network from scratch.
+
+    Raises:
+        InputError: if the architecture is unknown or is no encoder-decoder, or an override is no
+            field of it.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES as KNOWN
+
+    if config.architecture not in KNOWN:
+        hint = nearest(config.architecture, KNOWN)
+        raise InputError(f'"{config.architecture}" is no encoder-decoder architecture of transformers{hint}.')
+    network = AutoConfig.for_model(config.architecture)
+    for name, alternatives in _SIZES.items():
+        found = next((names for names in alternatives if hasattr(network, names[0])), None)
+        if found is None:
+            raise InputError(f'architecture "{config.architecture}" has no size "{name}"; use t5, bart or mbart.')
+        for field in found:
+            setattr(network, field, getattr(config, name))
+    if hasattr(network, "d_kv"):
+        network.d_kv = config.width // config.heads
+    if hasattr(network, "max_position_embeddings"):
+        network.max_position_embeddings = max_positions
+    for field, value in config.overrides.items():
+        if not hasattr(network, field):
+            hint = nearest(field, network.to_dict())
+            raise InputError(f'overrides: a {config.architecture} network has no field "{field}"{hint}.')
+        setattr(network, field, value)
+    network.vocab_size = len(vocabulary)
+    network.pad_token_id, network.bos_token_id = vocabulary.pad, vocabulary.start
+    network.eos_token_id, network.decoder_start_token_id = vocabulary.end, vocabulary.start
+    network.forced_eos_token_id = None
+    return network
+
+
+def build_network(config: NetworkConfig, vocabulary: Vocabulary, max_positions: int) -> PreTrainedModel:
+    """Build a network from scratch, or load a checkpoint (encoder-decoder, or BERT-like encoder).
+
+    An encoder-only checkpoint gets a fresh decoder of ``config.layers`` layers that starts with
+    the checkpoint's word embeddings.
+
+    Raises:
+        InputError: if the checkpoint cannot be loaded or has no weights.
+    """
+    if config.checkpoint is None:
+        return AutoModelForSeq2SeqLM.from_config(scratch_configuration(config, vocabulary, max_positions))
+    try:
+        found = AutoConfig.from_pretrained(config.checkpoint, trust_remote_code=False)
+        if found.is_encoder_decoder:
+            network = AutoModelForSeq2SeqLM.from_pretrained(
+                config.checkpoint, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            )
+        else:
+            network = _around_encoder(config, vocabulary)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"{config.checkpoint}: no network can be loaded from there ({reason}).") from error
+    if not isinstance(network, EncoderDecoderModel) and len(vocabulary) > network.config.vocab_size:
+        # mean_resizing draws from a covariance of the whole vocabulary: slow, and of no use to hints.
+        network.resize_token_embeddings(len(vocabulary), mean_resizing=False)
+    return network
+
+
+def _around_encoder(config: NetworkConfig, vocabulary: Vocabulary) -> EncoderDecoderModel:
+    encoder = AutoModel.from_pretrained(
+        config.checkpoint, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+    )
+    if len(vocabulary) > encoder.config.vocab_size:
+        encoder.resize_token_embeddings(len(vocabulary), mean_resizing=False)
+    known = encoder.get_input_embeddings().weight
+    decoder_config = BertConfig(
+        vocab_size=known.shape[0],
+        hidden_size=known.shape[1],
+        num_hidden_layers=config.layers,
+        num_attention_heads=encoder.config.num_attention_heads,
+        intermediate_size=encoder.config.intermediate_size,
+        is_decoder=True,
+        add_cross_attention=True,
+        pad_token_id=vocabulary.pad,
+    )
+    decoder = BertLMHeadModel(decoder_config)
+    decoder.get_input_embeddings().weight.data.copy_(known.data)
+    network = EncoderDecoderModel(encoder=encoder, decoder=decoder)
+    network.config.decoder_start_token_id = vocabulary.start
+    network.config.pad_token_id, network.config.eos_token_id = vocabulary.pad, vocabulary.end
+    return network
+
+
+def network_from_dict(values: dict[str, Any]) -> PreTrainedModel:
+    """Rebuild the (untrained) network whose ``config.to_dict()`` was saved as ``values``."""
+    values = dict(values)
+    model_type = values.pop("model_type")
+    if model_type == "encoder-decoder":
+        return EncoderDecoderModel(config=EncoderDecoderConfig(**values))
+    return AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(model_type, **values))
+
+
+class Backbone(nn.Module):
+    """An encoder-decoder network cut at its decoder's last states, where a copy head can join.
+
+    Shapes: B documents of S tokens, N = B * K decoder rows of T tokens, width W, vocabulary V.
+    """
+
+    def __init__(self, network: PreTrainedModel):
+        super().__init__()
+        self.network = network
+        self.is_composite = isinstance(network, EncoderDecoderModel)
+
+    @property
+    def width(self) -> int:
+        """Width W of the decoder's states."""
+        return int(self.network.get_decoder().config.hidden_size)
+
+    def encode(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Token ids (B, S) and mask (B, S) to states (B, S, W)."""
+        states = self.network.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+        if self.is_composite and hasattr(self.network, "enc_to_dec_proj"):
+            states = self.network.enc_to_dec_proj(states)
+        return states
+
+    def decode(
+        self,
+        inputs: torch.Tensor,
+        states: torch.Tensor,
+        states_mask: torch.Tensor,
+        cache: EncoderDecoderCache | None = None,
+    ) -> torch.Tensor:
+        """Decoder inputs (N, T), source states (N, S, W) and mask (N, S) to decoder states (N, T, W).
+
+        With a ``cache``, ``inputs`` holds only the tokens that came since the last call.
+        """
+        decoder = self.network.get_decoder()
+        if self.is_composite:
+            decoder = decoder.base_model
+        return decoder(
+            input_ids=inputs,
+            encoder_hidden_states=states,
+            encoder_attention_mask=states_mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+
+    def new_cache(self) -> EncoderDecoderCache:
+        """An empty key/value cache for :meth:`decode`."""
+        return EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Decoder states (..., W) to vocabulary logits (..., V) in float32."""
+        network = self.network
+        if self.is_composite:
+            return network.decoder.cls(states).float()
+        if getattr(network.config, "scale_decoder_outputs", False):
+            states = states * network.config.d_model**-0.5
+        logits = network.get_output_embeddings()(states).float()
+        bias = getattr(network, "final_logits_bias", None)
+        return logits if bias is None else logits + bias[0]

@@ -1,0 +1,91 @@
+"""Copy head: mixes the vocabulary with the source's own tokens; fits any encoder-decoder network."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+# Stands for log(0) where minus infinity would make gradients not-a-number.
+LOG_ZERO = -1e9
+
+
+@dataclass
+class CopyScores:
+    """What the copy head says of decoder states.
+
+    ``attention`` (N, T, S) is log-attention over the source's tokens; ``log_generate`` and
+    ``log_copy`` (N, T) are the log-probabilities of the gate's two sides.
+    """
+
+    attention: torch.Tensor
+    log_generate: torch.Tensor
+    log_copy: torch.Tensor
+
+
+class CopyHead(nn.Module):
+    """Pointer-generator (See, Liu and Manning 2017) with an attention of its own.
+
+    A gate mixes the vocabulary's distribution with attention over the source's tokens. The
+    attention is computed here and not taken from the decoder, so that the backbone may be of any
+    family and may use fused attention.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.gate = nn.Linear(2 * width, 1)
+
+    def forward(
+        self, hidden: torch.Tensor, states: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor
+    ) -> CopyScores:
+        """Decoder states (N, T, W), source states and keys (B, S, W), mask (B, S).
+
+        N is a multiple of B: the K = N / B rows of one document stand together and share its keys,
+        which are ``self.key(states)``.
+        """
+        rows, length, width = hidden.shape
+        batch, source_length, _ = states.shape
+        query = self.query(hidden).view(batch, -1, width)
+        scores = query @ keys.transpose(1, 2) / math.sqrt(width)
+        attention = F.log_softmax(scores.float().masked_fill(~mask[:, None, :], LOG_ZERO), dim=-1)
+        context = (attention.exp().to(states.dtype) @ states).view(rows, length, width)
+        gate = self.gate(torch.cat([hidden, context], dim=-1)).squeeze(-1).float()
+        return CopyScores(
+            attention=attention.view(rows, length, source_length),
+            log_generate=F.logsigmoid(gate),
+            log_copy=F.logsigmoid(-gate),
+        )
+
+
+def copied_log_mass(attention: torch.Tensor, source: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Log of the attention mass on source tokens that equal the target.
+
+    ``attention`` (N, T, S) is log-attention, ``source`` (N, S) ids, ``targets`` (N, T) ids; the
+    result is (N, T), :data:`LOG_ZERO` where the source does not hold the target. No tensor of
+    vocabulary size is made.
+    """
+    matches = targets[:, :, None] == source[:, None, :]
+    return attention.masked_fill(~matches, LOG_ZERO).logsumexp(dim=-1)
+
+
+def mixture_log_probability(
+    scores: CopyScores, generated: torch.Tensor, copied: torch.Tensor
+) -> torch.Tensor:
+    """Log-probability (N, T) of targets that can be generated or copied."""
+    return torch.logaddexp(scores.log_generate + generated, scores.log_copy + copied)
+
+
+def mixture_distribution(
+    scores: CopyScores, logits: torch.Tensor, source: torch.Tensor
+) -> torch.Tensor:
+    """Log-probabilities (N, T, V) over the whole vocabulary, for decoding.
+
+    ``logits`` (N, T, V), ``source`` (N, S) ids.
+    """
+    probabilities = logits.softmax(dim=-1) * scores.log_generate.exp()[..., None]
+    copied = scores.attention.exp() * scores.log_copy.exp()[..., None]
+    index = source[:, None, :].expand(copied.shape)
+    return probabilities.scatter_add(-1, index, copied).clamp_min(1e-30).log()

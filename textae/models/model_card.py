@@ -1,0 +1,53 @@
+"""The README.md of a saved model."""
+
+from textae.config import AutoencoderConfig
+
+_CARD = """---
+library_name: textae
+pipeline_tag: summarization
+tags: [summarization, unsupervised, autoencoder, textae]
+---
+
+# A text autoencoder whose code is readable text
+
+Made by textae: an encoder writes a short summary, a reconstructor
+restores the document from it, a discriminator keeps it readable. It learned from unpaired text alone.
+
+```python
+from textae import TextAutoencoder
+
+model = TextAutoencoder.from_pretrained("this folder or Hub name")
+model.summarize(["..."])
+```
+
+| | |
+| --- | --- |
+| parameters of all three networks | {parameters:,} |
+| encoder | {encoder} |
+| reconstructor | {reconstructor} |
+| longest document | {document} tokens; longer ones are cut |
+| length of summaries | {words} words unless asked otherwise ({least} to {most} in training) |
+| text normalisation | {normalization} |
+
+## Limits
+
+A summary is written by a network that was paid for being restorable and for reading like its
+training sentences, not for being true: it can mix up who did what. Check before you rely on it.
+Terms of use follow those of the text it was trained on.
+{results}"""
+
+
+def model_card(config: AutoencoderConfig, parameters: int, results: str = "") -> str:
+    """Markdown that tells what the model is, what it takes and what it is good for."""
+    switched_on = [name for name, value in vars(config.normalization).items() if value]
+    return _CARD.format(
+        parameters=parameters,
+        encoder=config.encoder.checkpoint or f"{config.encoder.architecture}, from scratch",
+        reconstructor=config.reconstructor.checkpoint or f"{config.reconstructor.architecture}, from scratch",
+        document=config.max_document_tokens,
+        words=config.length.summary_words,
+        least=config.length.minimum_words,
+        most=config.length.maximum_words,
+        normalization=", ".join(switched_on) or "none",
+        results=f"\n## Results\n\n{results}\n" if results else "",
+    )

@@ -1,0 +1,142 @@
+"""Checkpoints of everything, written atomically; safetensors and JSON only."""
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, load_model, save_file, save_model
+from torch import nn
+
+from textae.errors import InputError
+
+STATE = "state.json"
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
+    """Write networks, optimizer and ``state`` to ``folder``; it appears whole or not at all.
+
+    Every process calls :func:`save_random_state` on its own.
+    """
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_model(model, str(temporary / "model.safetensors"))
+    tensors, scalars = _flatten(optimizer.state_dict()["state"])
+    save_file(tensors, str(temporary / "optimizer.safetensors"))
+    (temporary / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
+    for file in folder.glob("random-*.safetensors"):
+        os.replace(file, temporary / file.name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)
+
+
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Restore networks and optimizer, and return the ``state`` that was saved with them.
+
+    Raises:
+        InputError: if files are missing or do not fit the model.
+    """
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        load_model(model, str(folder / "model.safetensors"))
+        tensors = load_file(str(folder / "optimizer.safetensors"))
+    except Exception as error:  # safetensors raises several kinds for damaged files
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{folder}: the checkpoint is incomplete or of another recipe ({reason}); "
+            "remove it or start without --resume."
+        ) from error
+    current = optimizer.state_dict()
+    current["state"] = _unflatten(tensors, state.pop("optimizer"))
+    optimizer.load_state_dict(current)
+    return state
+
+
+def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    tensors, scalars = {}, {}
+    for index, values in state.items():
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+            else:
+                scalars[f"{index}.{name}"] = value
+    return tensors, scalars
+
+
+def _unflatten(tensors: dict[str, torch.Tensor], scalars: dict[str, float]) -> dict[int, dict[str, Any]]:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *scalars.items()]:
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    return state
+
+
+def save_random_state(file: Path) -> None:
+    """Write the state of all random generators of this process."""
+    version, numbers, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    if kind != "MT19937":
+        raise RuntimeError(f"numpy's global generator is {kind}, and not the MT19937 it always was")
+    tensors = {
+        "torch": torch.get_rng_state(),
+        "python": torch.tensor([version, *numbers]),
+        "python_gauss": torch.tensor([float("nan") if gauss is None else gauss], dtype=torch.float64),
+        "numpy": torch.from_numpy(keys.astype(np.int64)),
+        "numpy_rest": torch.tensor([position, has_gauss, cached], dtype=torch.float64),
+    }
+    if torch.cuda.is_available():
+        tensors["cuda"] = torch.cuda.get_rng_state()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, str(file))
+
+
+def load_random_state(file: Path) -> None:
+    """Restore what :func:`save_random_state` wrote; a process that has no file keeps its own state."""
+    if not file.is_file():
+        return
+    tensors = load_file(str(file))
+    torch.set_rng_state(tensors["torch"])
+    version, *numbers = tensors["python"].tolist()
+    gauss = float(tensors["python_gauss"])
+    random.setstate((version, tuple(numbers), None if gauss != gauss else gauss))
+    position, has_gauss, cached = tensors["numpy_rest"].tolist()
+    keys = tensors["numpy"].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", keys, int(position), int(has_gauss), cached))
+    if "cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["cuda"])
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints in ``folder``, oldest first."""
+    return sorted(path.parent for path in folder.glob(f"step-*/{STATE}"))
+
+
+def find_checkpoint(folder: Path, resume: str) -> Path:
+    """The checkpoint that ``--resume`` means: ``latest``, or a path.
+
+    Raises:
+        InputError: if there is none.
+    """
+    if resume != "latest":
+        if not (Path(resume) / STATE).is_file():
+            raise InputError(f"{resume}: this is no checkpoint; name a folder like {folder}/step-000200.")
+        return Path(resume)
+    found = checkpoints(folder)
+    if not found:
+        raise InputError(f"{folder}: there is no checkpoint to resume from; start without --resume.")
+    return found[-1]
+
+
+def remove_old_checkpoints(folder: Path, keep: int) -> None:
+    """Keep the last ``keep`` checkpoints."""
+    for path in checkpoints(folder)[:-keep]:
+        shutil.rmtree(path)
+    for leftover in folder.glob(".step-*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,361 @@
+"""The training loop: Accelerate, phases, logging, saving, resuming. It knows no formula."""
+
+import copy
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
+
+from textae.allocator import keep_freed_memory
+from textae.config import AutoencoderConfig, TrainingConfig
+from textae.data.batches import BatchStream
+from textae.data.corpus import Pair, read_pairs, read_texts
+from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
+from textae.errors import InputError
+from textae.models.autoencoder import TextAutoencoder
+from textae.models.encoder import Encoder
+from textae.settings import save_config
+from textae.training.adversarial import AdversarialStep
+from textae.training.checkpoint import (
+    find_checkpoint,
+    load_checkpoint,
+    load_random_state,
+    remove_old_checkpoints,
+    save_checkpoint,
+    save_random_state,
+)
+from textae.training.collapse import CollapseSigns
+from textae.training.metrics import MetricsLog, logger, set_up_log
+from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
+from textae.training.reduce import Reduce
+from textae.training.warmup import WarmupBatches, WordWeights, warmup_losses
+
+# Scores a model on pairs: names and numbers, "score" being what the best checkpoint has most of.
+Evaluate = Callable[[TextAutoencoder, list[Pair]], dict[str, float]]
+
+
+class Training:
+    """One run: everything that a step needs, and everything that a checkpoint holds."""
+
+    def __init__(self, config: TrainingConfig, resume: str | None, evaluate: Evaluate | None):
+        self.config, self.evaluate = config, evaluate
+        self.output = Path(config.run.output)
+        handlers = DistributedDataParallelKwargs(broadcast_buffers=False)
+        self.accelerator = Accelerator(
+            log_with=config.run.trackers or None, project_dir=self.output, kwargs_handlers=[handlers]
+        )
+        self.is_main = self.accelerator.is_main_process
+        self.total = config.warmup.steps + config.adversarial.steps
+        self.checkpoint_folder = self.output / "checkpoints"
+        checkpoint = find_checkpoint(self.checkpoint_folder, resume) if resume else None
+        self._make_output()
+        self.log_handlers = set_up_log(self.output / "train.log") if self.is_main else []
+        set_seed(config.run.seed)
+        self._read_data()
+        self._build(checkpoint)
+        self.signs = CollapseSigns(config.run.collapse_window, config.length.maximum_words)
+        self.reference: AdversarialStep | None = None
+        self.best = -float("inf")
+        self.step = 0
+        state = self._restore(checkpoint) if checkpoint else {}
+        self.accelerator.init_trackers("textae")
+        file = self.output / "metrics.jsonl"
+        self.metrics = MetricsLog(self.accelerator, file, config.run.log_every, self.total, self.step)
+        self.metrics.load_state_dict(state.get("metrics", {}))
+
+    def _make_output(self) -> None:
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+            if self.is_main:
+                save_config(self.config, self.output / "config.yaml")
+        except OSError as error:
+            raise InputError(
+                f"{self.output}: this folder cannot be written ({error.strerror}); set run.output to another."
+            ) from error
+        self.accelerator.wait_for_everyone()
+
+    def _read_data(self) -> None:
+        data = self.config.data
+        normalization, streaming = data.normalization, data.streaming
+        self.document_texts = read_texts(
+            data.documents,
+            data.document_columns,
+            kind="documents",
+            streaming=streaming,
+            normalization=normalization,
+        )
+        self.human_texts = read_texts(
+            data.human, data.human_columns, kind="human", streaming=streaming, normalization=normalization
+        )
+        self.pairs: list[Pair] = []
+        if data.valid:
+            pairs = read_pairs(data.valid, data.document_columns, data.summary_columns, normalization)
+            # Evenly over the file: the beginning of a file may be easier than the rest.
+            stride = max(1, -(-len(pairs) // self.config.run.evaluate_documents))
+            self.pairs = pairs[::stride]
+
+    def _build(self, checkpoint: Path | None) -> None:
+        config = self.config
+        limit = config.tokenizer.training_texts
+        documents = [row["text"] for row in self.document_texts.take(limit)]
+        self.weights = WordWeights.from_texts(documents)
+        name = config.tokenizer.path or config.encoder.checkpoint or config.reconstructor.checkpoint
+        saved = self.output / "tokenizer"
+        if checkpoint and saved.is_dir():
+            name = str(saved)
+        if name:
+            tokenizer = load_tokenizer(name)
+        else:
+            human = [row["text"] for row in self.human_texts.take(limit)]
+            tokenizer = train_tokenizer([*documents, *human], config.tokenizer.vocabulary_size)
+        self.vocabulary = vocabulary_of(tokenizer)
+        if self.is_main:
+            tokenizer.save_pretrained(saved)
+        model = TextAutoencoder(
+            AutoencoderConfig(
+                encoder=config.encoder,
+                reconstructor=config.reconstructor,
+                discriminator=config.discriminator,
+                length=config.length,
+                normalization=config.data.normalization,
+                max_document_tokens=config.data.max_document_tokens,
+                max_human_tokens=config.data.max_human_tokens,
+            ),
+            self.vocabulary,
+        )
+        optimizer = build_optimizer(model, config.optimizer)
+        self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.model: TextAutoencoder = self.accelerator.unwrap_model(self.module)
+        self.reduce = Reduce(self.accelerator)
+        self.warmup = WarmupBatches(config, self.vocabulary, self.weights)
+        if self.is_main:
+            for network in NETWORKS:
+                count = sum(p.numel() for p in getattr(self.model, network).parameters())
+                logger.info("%s: %s parameters", network, f"{count:,}")
+
+    def _streams(self, phase: str) -> None:
+        """Open the data of a phase at its start."""
+        config = self.config
+        settings = config.warmup if phase == "warm-up" else config.adversarial
+        seed = 2 * config.run.seed + (phase == "adversarial")
+        self.documents = BatchStream(
+            self.document_texts,
+            self.vocabulary,
+            batch_size=settings.documents_per_batch,
+            tokens_per_batch=settings.tokens_per_batch,
+            max_tokens=config.data.max_document_tokens,
+            seed=seed,
+        )
+        self.human = BatchStream(
+            self.human_texts,
+            self.vocabulary,
+            batch_size=settings.documents_per_batch,
+            max_tokens=config.data.max_human_tokens,
+            drop_long=True,
+            seed=seed,
+            pool_batches=1,
+        )
+
+    def _start_adversarial(self) -> None:
+        """Freeze a copy of the warm encoder as the reference of the KL reward."""
+        reference: Encoder = copy.deepcopy(self.model.encoder)
+        warm = self.output / "warm"
+        if (warm / "model.safetensors").is_file() and self.step > self.config.warmup.steps:
+            reference = TextAutoencoder.from_pretrained(warm, self.accelerator.device).encoder
+        self.reference = AdversarialStep(self.config, self.vocabulary, reference, self.reduce)
+
+    # One step ------------------------------------------------------------------------------------
+
+    def train_step(self) -> tuple[str, dict[str, float], list[str]]:
+        """One optimizer step: its phase, its metrics, and a sampled summary of each document."""
+        config, accelerator = self.config, self.accelerator
+        documents = next(self.documents)
+        human = next(self.human)[: len(documents)]
+        documents = documents[: len(human)]
+        share = -(-len(documents) // accelerator.num_processes)
+        first = accelerator.process_index * share
+        rows = range(min(first, len(documents) - 1), min(first + share, len(documents)))
+        self.module.train()
+        texts: list[str] = []
+        if self.step < config.warmup.steps:
+            phase = "warm-up"
+            inputs = self.warmup.make(self.step, rows, documents, human, accelerator.device)
+            outputs = self.module(inputs)
+            loss, metrics = warmup_losses(inputs, outputs, config.warmup.label_smoothing, self.reduce)
+        else:
+            phase = "adversarial"
+            assert self.reference is not None
+            # The scored policy must be the sampled one, and rewards free of noise: no dropout here.
+            self.model.encoder.eval()
+            self.model.reconstructor.eval()
+            sampled = self.reference.sample(self.model, self.step, rows, documents, human)
+            outputs = self.module(sampled.inputs)
+            loss, metrics = self.reference.losses(sampled, outputs, self.step - config.warmup.steps)
+            texts = sampled.texts[:: sampled.group]
+        self.optimizer.zero_grad()
+        accelerator.backward(loss)
+        for network in NETWORKS:
+            parameters = list(getattr(self.model, network).parameters())
+            norm = accelerator.clip_grad_norm_(parameters, config.optimizer.maximum_gradient_norm)
+            metrics[f"gradient_norm/{network}"] = float(norm)
+        set_learning_rates(self.optimizer, learning_rates(config, self.step))
+        self.optimizer.step()
+        self.step += 1
+        return phase, metrics, texts
+
+    # The whole run -------------------------------------------------------------------------------
+
+    def run(self) -> Path:
+        """Train from where the run stands to its end; returns the folder of the trained model."""
+        config = self.config
+        if not hasattr(self, "documents"):
+            self._streams("warm-up")
+        while self.step < self.total:
+            if self.step == config.warmup.steps:
+                self._end_warmup()
+            phase, metrics, texts = self.train_step()
+            if not all(value == value and abs(value) < 1e6 for value in metrics.values()):
+                bad = [name for name, value in metrics.items() if not abs(value) < 1e6]
+                raise InputError(
+                    f"Training broke down at step {self.step} ({', '.join(bad)} is not finite); "
+                    "lower the learning rates and --resume from the last checkpoint."
+                )
+            self.metrics.step(self.step, phase, metrics)
+            if phase == "adversarial":
+                self._watch(metrics, texts)
+            if self.step % config.run.sample_every == 0:
+                self._show()
+            if self.step % config.run.evaluate_every == 0 or self.step in (config.warmup.steps, self.total):
+                self._evaluate()
+            if self.step % config.run.save_every == 0 or self.step == self.total:
+                self._save()
+        if config.adversarial.steps == 0 and self.total:
+            self._save_model(self.output / "warm")
+        return self._finish()
+
+    def _end_warmup(self) -> None:
+        """Between the phases: the warm model is saved, and the optimizer forgets."""
+        if self.step:
+            self._save_model(self.output / "warm")
+        self._start_adversarial()
+        self._streams("adversarial")
+        # The moments of maximum-likelihood gradients say nothing of policy gradients.
+        self.optimizer.optimizer.state.clear()
+        self.best = -float("inf")
+
+    def _watch(self, metrics: dict[str, float], texts: list[str]) -> None:
+        self.signs.add(metrics, texts)
+        if self.step % self.config.run.collapse_window == 0 and self.is_main:
+            for sign in self.signs.warnings():
+                logger.warning("step %d, sign of collapse: %s.", self.step, sign)
+
+    @torch.no_grad()
+    def _show(self) -> None:
+        """Put a few documents with summary and reconstruction in the log."""
+        if not self.is_main:
+            return
+        texts = [pair.document for pair in self.pairs[: self.config.run.sample_documents]]
+        if not texts:
+            count = self.config.run.sample_documents
+            texts = [row["text"] for row in self.document_texts.take(count)]
+        summaries = self.model.summarize(texts)
+        for text, summary, restored in zip(texts, summaries, self.model.reconstruct(summaries), strict=True):
+            logger.info("step %d\n  document:       %s\n  summary:        %s\n  reconstruction: %s",
+                        self.step, text, summary, restored)  # fmt: skip
+
+    def _evaluate(self) -> None:
+        """Score on the valid pairs; in the adversarial phase the best model so far is kept."""
+        if not self.pairs or self.evaluate is None:
+            return
+        if self.is_main:
+            scores = self.evaluate(self.model, self.pairs)
+            self.metrics.write(self.step, {f"valid/{name}": float(value) for name, value in scores.items()})
+            shown = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+            logger.info("step %d, valid: %s", self.step, shown)
+            if scores["score"] > self.best:
+                self.best = scores["score"]
+                if self.step > self.config.warmup.steps or self.config.adversarial.steps == 0:
+                    self.model.save_pretrained(self.output / "best")
+        self.accelerator.wait_for_everyone()
+
+    # Saving --------------------------------------------------------------------------------------
+
+    def _save_model(self, folder: Path) -> None:
+        if self.is_main:
+            self.model.save_pretrained(folder)
+        self.accelerator.wait_for_everyone()
+
+    def _save(self) -> None:
+        folder = self.checkpoint_folder / f"step-{self.step:06d}"
+        save_random_state(folder / f"random-{self.accelerator.process_index}.safetensors")
+        self.accelerator.wait_for_everyone()
+        if self.is_main:
+            state = {
+                "step": self.step,
+                "best": self.best,
+                "documents": self.documents.state_dict(),
+                "human": self.human.state_dict(),
+                "metrics": self.metrics.state_dict(),
+            }
+            save_checkpoint(folder, self.model, self.optimizer.optimizer, state)
+            remove_old_checkpoints(self.checkpoint_folder, self.config.run.keep_checkpoints)
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, checkpoint: Path) -> dict[str, Any]:
+        state = load_checkpoint(checkpoint, self.model, self.optimizer.optimizer)
+        self.step, self.best = state["step"], state["best"]
+        in_warmup = self.step <= self.config.warmup.steps
+        self._streams("warm-up" if in_warmup else "adversarial")
+        self.documents.load_state_dict(state["documents"])
+        self.human.load_state_dict(state["human"])
+        if not in_warmup:
+            self._start_adversarial()
+        load_random_state(checkpoint / f"random-{self.accelerator.process_index}.safetensors")
+        return state
+
+    def _finish(self) -> Path:
+        """Save the best model, or the last where nothing chose a best, as the run's result."""
+        if self.is_main:
+            if (self.output / "best").is_dir():
+                self.model = TextAutoencoder.from_pretrained(self.output / "best", self.accelerator.device)
+            self.model.save_pretrained(self.output)
+        self.metrics.close()
+        self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()
+        for handler in self.log_handlers:
+            logger.removeHandler(handler)
+            handler.close()
+        return self.output
+
+
+def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate | None = None) -> Path:
+    """Train a text autoencoder from one recipe; works under ``accelerate launch`` and alone.
+
+    Args:
+        config: the recipe.
+        resume: ``latest``, or a checkpoint folder; without it the run starts afresh.
+        evaluate: scores a model on pairs; the key ``score`` chooses the best checkpoint.
+
+    Returns:
+        The folder ``run.output``: the model, and beside it ``warm`` (the model after warm-up),
+        ``best``, ``checkpoints``, ``metrics.jsonl``, ``train.log`` and ``config.yaml``.
+
+    Raises:
+        InputError: if text, settings, folders or a checkpoint cannot be used.
+    """
+    keep_freed_memory()
+    output = Path(config.run.output)
+    state = PartialState()
+    if resume is None and (output / "checkpoints").is_dir() and state.is_main_process:
+        # A fresh run must not resume from, or be judged by, what an earlier one left.
+        for name in ("checkpoints", "best", "warm", "tokenizer"):
+            shutil.rmtree(output / name, ignore_errors=True)
+        (output / "metrics.jsonl").unlink(missing_ok=True)
+    state.wait_for_everyone()
+    return Training(config, resume, evaluate).run()

@@ -1,0 +1,29 @@
+"""Means over the global batch, however many processes share it."""
+
+import torch
+from accelerate import Accelerator
+
+
+class Reduce:
+    """Sums over processes, arranged so that gradients come out as if there were one process.
+
+    Distributed data parallel averages gradients over processes. A mean over the global batch is
+    therefore computed as local sum * processes / global count.
+    """
+
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+        self.processes = accelerator.num_processes
+
+    def sum(self, value: torch.Tensor) -> torch.Tensor:
+        """Sum over processes, without gradient."""
+        value = value.detach().float()
+        return value if self.processes == 1 else self.accelerator.reduce(value.clone(), "sum")
+
+    def mean(self, total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+        """Local part of a global mean: ``total`` * processes / global ``count``."""
+        return total * self.processes / self.sum(count).clamp_min(1.0)
+
+    def value(self, local_part: torch.Tensor) -> float:
+        """The global mean itself, for the log, from what :meth:`mean` gave."""
+        return float(self.sum(local_part)) / self.processes

@@ -1,0 +1,95 @@
+"""What a summary is paid for: named rewards, one call signature.
+
+A reward takes the :class:`Rollout` and returns one number for each sampled summary, (N,), or one
+for each of its tokens, (N, T). Weights and normalisation are the trainer's business.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from textae.data.batches import TokenBatch
+
+# In words: what a summary that was cut off instead of ending by itself is charged.
+UNFINISHED_WORDS = 3.0
+
+
+@dataclass
+class Rollout:
+    """Sampled summaries and everything that is known of them; N rows, all tensors detached.
+
+    Attributes:
+        summaries: (N, T) tokens with end tokens.
+        texts: the N summaries as text.
+        words: (N,) their lengths in words.
+        wanted_words: (N,) the lengths that were asked for.
+        finished: (N,) whether a summary ended by itself.
+        document_log_probabilities: (N, S) of the documents' tokens given the summaries, 0 on padding.
+        document_mask: (N, S).
+        scores: (N, T) discriminator logits of the prefixes.
+        log_probabilities: (N, T) of the summaries under the policy.
+        reference_log_probabilities: (N, T) under the warm encoder.
+    """
+
+    summaries: TokenBatch
+    texts: list[str]
+    words: torch.Tensor
+    wanted_words: torch.Tensor
+    finished: torch.Tensor
+    document_log_probabilities: torch.Tensor
+    document_mask: torch.Tensor
+    scores: torch.Tensor
+    log_probabilities: torch.Tensor
+    reference_log_probabilities: torch.Tensor
+
+
+def reconstruction(rollout: Rollout) -> torch.Tensor:
+    """Mean log-probability (N,) of the document's tokens given the summary, in nats."""
+    totals = rollout.document_log_probabilities.sum(dim=1)
+    return totals / rollout.document_mask.sum(dim=1)
+
+
+def reader(rollout: Rollout) -> torch.Tensor:
+    """The discriminator's log-odds (N, T) that each prefix is human, between -5 and 5.
+
+    Log-odds keep a gradient where a probability is saturated; the bounds keep one outlier from
+    ruling the batch.
+    """
+    return rollout.scores.clamp(-5.0, 5.0)
+
+
+def length(rollout: Rollout) -> torch.Tensor:
+    """Minus the distance (N,) in words from the wanted length; a summary that does not end pays more."""
+    distance = (rollout.words - rollout.wanted_words).abs().float()
+    return -(distance + UNFINISHED_WORDS * (~rollout.finished).float())
+
+
+def repetition(rollout: Rollout) -> torch.Tensor:
+    """Minus the number (N,) of words repeated at once and of bigrams that come again."""
+    counts = [repetitions(text.split()) for text in rollout.texts]
+    return -torch.tensor(counts, dtype=torch.float32, device=rollout.words.device)
+
+
+def repetitions(words: list[str]) -> int:
+    """Words that repeat the word before, plus bigrams that stood before.
+
+    >>> repetitions("rain rain in the north and in the south".split())
+    2
+    """
+    bigrams = list(zip(words, words[1:], strict=False))
+    return sum(first == second for first, second in bigrams) + len(bigrams) - len(set(bigrams))
+
+
+def kl(rollout: Rollout) -> torch.Tensor:
+    """Minus the log-ratio (N, T) of policy and warm encoder: its mean is minus the KL divergence."""
+    return rollout.reference_log_probabilities - rollout.log_probabilities
+
+
+REWARDS: dict[str, Callable[[Rollout], torch.Tensor]] = {
+    "reconstruction": reconstruction,
+    "reader": reader,
+    "length": length,
+    "repetition": repetition,
+    "kl": kl,
+}
