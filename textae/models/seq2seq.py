@@ -57,7 +57,7 @@ class Seq2Seq(nn.Module):
     def read(self, source: TokenBatch) -> Source:
         """Encode a batch of sources (B, S)."""
         states = self.backbone.encode(source.ids, source.mask)
-        keys = None if self.copy_head is None else self.copy_head.key(states)
+        keys = None if self.copy_head is None else self.copy_head.keys(states)
         return Source(states, source.ids, source.mask, keys)
 
     def prefix(self, rows: int, hints: torch.Tensor | None, device: torch.device) -> torch.Tensor:
