@@ -33,7 +33,6 @@ _MODEL_ONLY = (
 def train(arguments: Namespace) -> None:
     """Train on unpaired text."""
     config = load_config(arguments.config, arguments.overrides)
-    _join_processes()
     from textae.training import loop
 
     folder = loop.train(config, arguments.resume, evaluate=rouge_on_valid)
@@ -222,20 +221,3 @@ def _load_model(path: str) -> Any:
 
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return TextAutoencoder.from_pretrained(path, device=device)
-
-
-def _join_processes() -> None:
-    """Let the processes of ``accelerate launch`` find each other where there is no GPU.
-
-    The launcher starts several processes on a CPU but does not tell them that it is one (1.15.0);
-    each would then train alone, over the others' files. The state is made here because
-    ``PartialState()`` does not read the variable, and whoever makes it first settles it for all.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        import torch
-        from accelerate import PartialState
-        from accelerate.utils import parse_flag_from_env
-
-        if not torch.accelerator.is_available():
-            os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-        PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))

@@ -24,12 +24,12 @@ class NormalizationConfig:
 
 @dataclass
 class DataConfig:
-    """Where text comes from. A source is a file, a glob, - (standard input), hub:NAME or newswire."""
+    """Where text comes from. A source: a file, a glob, - (standard input), hub:NAME or newswire."""
 
     documents: list[str] = field(default_factory=lambda: ["newswire"])
     """Sources of documents to learn to summarise; no summaries are needed."""
     human: list[str] = field(default_factory=lambda: ["newswire"])
-    """Sources of human-written sentences in the style that summaries shall have, never matched to documents."""
+    """Sources of human sentences in the style that summaries shall have, never matched to documents."""
     valid: list[str] = field(default_factory=list)
     """Sources of (document, summary) pairs that choose the best checkpoint; only for evaluation."""
     document_columns: list[str] = field(default_factory=lambda: ["document"])
@@ -53,7 +53,7 @@ class TokenizerConfig:
     """The vocabulary that all three networks share."""
 
     path: str | None = None
-    """Folder or Hub name of a tokenizer to take; without it, the checkpoint's, or one trained on the corpus."""
+    """Folder or Hub name of a tokenizer; without it, the checkpoint's, or one trained on the corpus."""
     vocabulary_size: int = 6000
     """Number of byte-level BPE pieces of a tokenizer trained on the corpus."""
     training_texts: int = 200000
@@ -65,7 +65,7 @@ class NetworkConfig:
     """One sequence-to-sequence network: from scratch (an architecture and its size) or from a checkpoint."""
 
     checkpoint: str | None = None
-    """Folder or Hub name of a pretrained network to start from (encoder-decoder, or encoder-only BERT family)."""
+    """Folder or Hub name of a pretrained network: encoder-decoder, or encoder-only (BERT family)."""
     architecture: str = "mbart"
     """Hugging Face model type to build from scratch: t5, bart, mbart, pegasus, ..."""
     width: int = 128
@@ -171,7 +171,7 @@ class RewardsConfig:
     reader: RewardConfig = field(default_factory=RewardConfig)
     """Per token, the discriminator's belief that the sentence so far was written by a human."""
     length: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.3, normalize=False))
-    """Minus the distance in words from the length that was asked for; more for a summary that does not end."""
+    """Minus the distance in words from the wanted length; more for a summary that does not end."""
     repetition: RewardConfig = field(default_factory=lambda: RewardConfig(weight=1.0, normalize=False))
     """Minus the number of repeated content bigrams and immediately repeated words."""
     kl: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.05, normalize=False))
@@ -199,7 +199,7 @@ class AdversarialConfig:
     discriminator_learning_rate: float = 1e-3
     """Learning rate of the discriminator."""
     discriminator_first_steps: int = 40
-    """Steps at the start in which only reconstructor and discriminator learn, on the warm encoder's samples."""
+    """First steps, in which only reconstructor and discriminator learn, on the warm encoder's samples."""
     reader_discount: float = 0.5
     """Discount with which a token is paid for the reader's later scores (0.3 in Wang and Lee's code)."""
     real_label: float = 0.9

@@ -121,15 +121,21 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
     Raises:
         InputError: if the tokenizer has no token for padding or for the end of a text.
     """
-    missing = [token for token in length_tokens() if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id)]
+    missing = [
+        token
+        for token in length_tokens()
+        if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id)
+    ]
     if missing:
         tokenizer.add_tokens([AddedToken(token, special=True) for token in missing], special_tokens=True)
     if tokenizer.mask_token_id is None:
         tokenizer.add_special_tokens({"mask_token": MASK})
     end = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
     start = _first(tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.pad_token_id)
-    if end is None or tokenizer.pad_token_id is None:
-        raise InputError(f"{tokenizer.name_or_path}: the tokenizer has no padding or end token; choose another.")
+    if start is None or end is None or tokenizer.pad_token_id is None:
+        raise InputError(
+            f"{tokenizer.name_or_path}: the tokenizer has no padding or end token; choose another."
+        )
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     full = tokenizer("a")["input_ids"]
     at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)

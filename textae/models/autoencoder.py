@@ -175,7 +175,9 @@ class TextAutoencoder(nn.Module):
         _check(num_beams >= 1, "num_beams", num_beams, "at least 1")
         _check(wanted >= 1, "words", wanted, "at least 1")
         _check(temperature > 0, "temperature", temperature, "above 0")
-        _check(max_words is None or max_words >= max(1, min_words), "max_words", max_words, "at least min_words")
+        _check(
+            max_words is None or max_words >= max(1, min_words), "max_words", max_words, "at least min_words"
+        )
         _check(not (do_sample and num_beams > 1), "num_beams", num_beams, "1 when sampling")
         decoding = Decoding(
             max_tokens=max(self.config.length.maximum_tokens, 3 * wanted, 3 * min_words),
@@ -350,7 +352,9 @@ class TextAutoencoder(nn.Module):
             load_model(model, str(folder / WEIGHTS))
         except Exception as error:  # safetensors raises several kinds for damaged files
             reason = str(error).splitlines()[0]
-            raise InputError(f"{folder / WEIGHTS}: the weights do not fit or are damaged ({reason}).") from error
+            raise InputError(
+                f"{folder / WEIGHTS}: the weights do not fit or are damaged ({reason})."
+            ) from error
         return model.to(device or "cpu").eval()
 
     def push_to_hub(self, name: str, private: bool = False) -> str:
@@ -374,7 +378,9 @@ def _folder(name: str | Path) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+        return Path(
+            snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
+        )
     except (OSError, HFValidationError, ValueError) as error:
         raise InputError(f"{name}: there is no such folder, and no such model on the Hub.") from error
 

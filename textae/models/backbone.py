@@ -24,7 +24,7 @@ from textae.data.tokenizer import Vocabulary
 from textae.errors import InputError, nearest
 
 # The same quantity has another name in each family; the first that a configuration has is set.
-_SIZES = {
+_SIZES: dict[str, list[tuple[str, ...]]] = {
     "width": [("d_model",)],
     "layers": [("encoder_layers", "decoder_layers"), ("num_layers", "num_decoder_layers")],
     "heads": [("encoder_attention_heads", "decoder_attention_heads"), ("num_heads",)],
@@ -40,18 +40,21 @@ def scratch_configuration(config: NetworkConfig, vocabulary: Vocabulary, max_pos
         InputError: if the architecture is unknown or is no encoder-decoder, or an override is no
             field of it.
     """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES as KNOWN
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
-    if config.architecture not in KNOWN:
-        hint = nearest(config.architecture, KNOWN)
+    known = list(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
+    if config.architecture not in known:
+        hint = nearest(config.architecture, known)
         raise InputError(f'"{config.architecture}" is no encoder-decoder architecture of transformers{hint}.')
     network = AutoConfig.for_model(config.architecture)
     for name, alternatives in _SIZES.items():
-        found = next((names for names in alternatives if hasattr(network, names[0])), None)
-        if found is None:
-            raise InputError(f'architecture "{config.architecture}" has no size "{name}"; use t5, bart or mbart.')
-        for field in found:
-            setattr(network, field, getattr(config, name))
+        found = next((names for names in alternatives if hasattr(network, names[0])), ())
+        if not found:
+            raise InputError(
+                f'architecture "{config.architecture}" has no size "{name}"; use t5, bart or mbart.'
+            )
+        for attribute in found:
+            setattr(network, attribute, getattr(config, name))
     if hasattr(network, "d_kv"):
         network.d_kv = config.width // config.heads
     if hasattr(network, "max_position_embeddings"):

@@ -88,9 +88,7 @@ def mixture_log_probability(
     return torch.logaddexp(scores.log_generate + generated, scores.log_copy + copied)
 
 
-def mixture_distribution(
-    scores: CopyScores, logits: torch.Tensor, source: torch.Tensor
-) -> torch.Tensor:
+def mixture_distribution(scores: CopyScores, logits: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     """Log-probabilities (N, T, V) over the whole vocabulary, for decoding.
 
     ``logits`` (N, T, V), ``source`` (N, S) ids.

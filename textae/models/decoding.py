@@ -81,7 +81,7 @@ class WordLimits(LogitsProcessor):
         self.forbidden = vocabulary.special.to(device).clone()
         self.forbidden[vocabulary.end] = False
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
         forbidden = self.forbidden[None, : scores.shape[1]].expand(scores.shape).clone()
         written = input_ids[:, self.prefix :]
@@ -161,7 +161,7 @@ def _beam_search(
         if score > best[row][0]:
             best[row] = (score, _until_end(tokens, network.end))
 
-    for step in range(config.max_tokens):
+    for _ in range(config.max_tokens):
         hidden = network.backbone.decode(inputs, source.states, source.mask, cache)[:, -1]
         scores = processors(written, network.next_log_probabilities(hidden, source))
         size = scores.shape[-1]

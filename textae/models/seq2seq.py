@@ -150,4 +150,6 @@ def _invert(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor
     cumulative = probabilities.cumsum(dim=-1)
     # Rounding may leave the total a little off one, and a draw must not fall behind the last choice.
     wanted = uniforms.clamp(max=1 - 1e-6)[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, wanted, right=True).squeeze(-1).clamp(max=probabilities.shape[-1] - 1)
+    return (
+        torch.searchsorted(cumulative, wanted, right=True).squeeze(-1).clamp(max=probabilities.shape[-1] - 1)
+    )

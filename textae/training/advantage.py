@@ -7,7 +7,7 @@ import torch
 
 
 def leave_one_out(rewards: torch.Tensor, samples: int) -> torch.Tensor:
-    """Each reward (N,) minus the mean of the document's other samples (Kool et al. 2019; RLOO, 2402.14740)."""
+    """Each reward (N,) minus the mean of the document's other samples (Kool et al. 2019; 2402.14740)."""
     groups = rewards.view(-1, samples)
     others = (groups.sum(dim=1, keepdim=True) - groups) / (samples - 1)
     return (groups - others).view(-1)

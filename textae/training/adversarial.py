@@ -73,9 +73,7 @@ class AdversarialStep:
         sources = pad_rows([vocabulary.as_source(documents[row].ids) for row in rows], vocabulary.pad, device)
         hints = torch.tensor([vocabulary.hint(count) for count in words], device=device)
         generator = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
-        uniforms = torch.rand(
-            len(documents) * samples, limits.maximum_tokens, 2, generator=generator
-        )
+        uniforms = torch.rand(len(documents) * samples, limits.maximum_tokens, 2, generator=generator)
         uniforms = uniforms[rows.start * samples : rows.stop * samples].to(device)
         summaries = model.encoder.rollout(sources, hints.repeat_interleave(samples), uniforms)
         group = samples

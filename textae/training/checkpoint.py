@@ -81,14 +81,14 @@ def _unflatten(tensors: dict[str, torch.Tensor], scalars: dict[str, float]) -> d
 def save_random_state(file: Path) -> None:
     """Write the state of all random generators of this process."""
     version, numbers, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     if kind != "MT19937":
         raise RuntimeError(f"numpy's global generator is {kind}, and not the MT19937 it always was")
     tensors = {
         "torch": torch.get_rng_state(),
         "python": torch.tensor([version, *numbers]),
         "python_gauss": torch.tensor([float("nan") if gauss is None else gauss], dtype=torch.float64),
-        "numpy": torch.from_numpy(keys.astype(np.int64)),
+        "numpy": torch.from_numpy(np.asarray(keys).astype(np.int64)),
         "numpy_rest": torch.tensor([position, has_gauss, cached], dtype=torch.float64),
     }
     if torch.cuda.is_available():

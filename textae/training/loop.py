@@ -1,15 +1,13 @@
 """The training loop: Accelerate, phases, logging, saving, resuming. It knows no formula."""
 
 import copy
-import json
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 
 from textae.allocator import keep_freed_memory
@@ -31,6 +29,7 @@ from textae.training.checkpoint import (
     save_random_state,
 )
 from textae.training.collapse import CollapseSigns
+from textae.training.launch import join_processes
 from textae.training.metrics import MetricsLog, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
 from textae.training.reduce import Reduce
@@ -351,7 +350,7 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
     """
     keep_freed_memory()
     output = Path(config.run.output)
-    state = PartialState()
+    state = join_processes()
     if resume is None and (output / "checkpoints").is_dir() and state.is_main_process:
         # A fresh run must not resume from, or be judged by, what an earlier one left.
         for name in ("checkpoints", "best", "warm", "tokenizer"):

@@ -6,6 +6,7 @@ for each of its tokens, (N, T). Weights and normalisation are the trainer's busi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -77,7 +78,7 @@ def repetitions(words: list[str]) -> int:
     >>> repetitions("rain rain in the north and in the south".split())
     2
     """
-    bigrams = list(zip(words, words[1:], strict=False))
+    bigrams = list(pairwise(words))
     return sum(first == second for first, second in bigrams) + len(bigrams) - len(set(bigrams))
 
 

@@ -45,9 +45,7 @@ def salient_words(words: list[str], count: int, weights: WordWeights) -> list[st
     return [words[i] for i in sorted(ranked[:count])]
 
 
-def pseudo_summary(
-    words: list[str], count: int, weights: WordWeights, generator: random.Random
-) -> list[str]:
+def pseudo_summary(words: list[str], count: int, weights: WordWeights, generator: random.Random) -> list[str]:
     """What the reconstructor reads in warm-up: the first words, a stretch of words, or the salient ones."""
     kind = generator.random()
     if kind < 1 / 3:
