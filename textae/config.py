@@ -172,8 +172,8 @@ class RewardsConfig:
     """Per token, the discriminator's belief that the sentence so far was written by a human."""
     length: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.3, normalize=False))
     """Minus the distance in words from the wanted length; more for a summary that does not end."""
-    repetition: RewardConfig = field(default_factory=lambda: RewardConfig(weight=1.0, normalize=False))
-    """Minus the number of repeated content bigrams and immediately repeated words."""
+    repetition: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.5, normalize=False))
+    """Minus the number of repeated bigrams, of words repeated at once and of repeated longer words."""
     kl: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.05, normalize=False))
     """Per token, minus the log-ratio to the warm encoder, so that the style it learned is kept."""
 

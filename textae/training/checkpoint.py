@@ -46,16 +46,16 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         load_model(model, str(folder / "model.safetensors"))
+        current = optimizer.state_dict()
         tensors = load_file(str(folder / "optimizer.safetensors"))
+        current["state"] = _unflatten(tensors, state.pop("optimizer"))
+        optimizer.load_state_dict(current)
     except Exception as error:  # safetensors raises several kinds for damaged files
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{folder}: the checkpoint is incomplete or of another recipe ({reason}); "
             "remove it or start without --resume."
         ) from error
-    current = optimizer.state_dict()
-    current["state"] = _unflatten(tensors, state.pop("optimizer"))
-    optimizer.load_state_dict(current)
     return state
 
 
@@ -132,6 +132,13 @@ def find_checkpoint(folder: Path, resume: str) -> Path:
     if not found:
         raise InputError(f"{folder}: there is no checkpoint to resume from; start without --resume.")
     return found[-1]
+
+
+def remove_later_checkpoints(folder: Path, step: int) -> None:
+    """Drop those after ``step``: a run that went back to it must not go on from them some day."""
+    for path in checkpoints(folder):
+        if int(path.name.removeprefix("step-")) > step:
+            shutil.rmtree(path)
 
 
 def remove_old_checkpoints(folder: Path, keep: int) -> None:

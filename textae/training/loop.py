@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import set_seed
 
 from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
@@ -24,13 +24,14 @@ from textae.training.checkpoint import (
     find_checkpoint,
     load_checkpoint,
     load_random_state,
+    remove_later_checkpoints,
     remove_old_checkpoints,
     save_checkpoint,
     save_random_state,
 )
 from textae.training.collapse import CollapseSigns
 from textae.training.launch import join_processes
-from textae.training.metrics import MetricsLog, logger, set_up_log
+from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
 from textae.training.reduce import Reduce
 from textae.training.warmup import WarmupBatches, WordWeights, warmup_losses
@@ -45,16 +46,16 @@ class Training:
     def __init__(self, config: TrainingConfig, resume: str | None, evaluate: Evaluate | None):
         self.config, self.evaluate = config, evaluate
         self.output = Path(config.run.output)
-        handlers = DistributedDataParallelKwargs(broadcast_buffers=False)
-        self.accelerator = Accelerator(
-            log_with=config.run.trackers or None, project_dir=self.output, kwargs_handlers=[handlers]
-        )
+        self.accelerator = Accelerator(log_with=config.run.trackers or None, project_dir=self.output)
         self.is_main = self.accelerator.is_main_process
         self.total = config.warmup.steps + config.adversarial.steps
         self.checkpoint_folder = self.output / "checkpoints"
         checkpoint = find_checkpoint(self.checkpoint_folder, resume) if resume else None
+        # What belongs to a checkpoint lies beside it, in the folder of the run that wrote it.
+        self.origin = checkpoint.parent.parent if checkpoint else self.output
         self._make_output()
-        self.log_handlers = set_up_log(self.output / "train.log") if self.is_main else []
+        if self.is_main:
+            set_up_log(self.output / "train.log")
         set_seed(config.run.seed)
         self._read_data()
         self._build(checkpoint)
@@ -106,15 +107,15 @@ class Training:
         self.weights = WordWeights.from_texts(documents)
         name = config.tokenizer.path or config.encoder.checkpoint or config.reconstructor.checkpoint
         saved = self.output / "tokenizer"
-        if checkpoint and saved.is_dir():
-            name = str(saved)
+        if checkpoint and (self.origin / "tokenizer").is_dir():
+            name = str(self.origin / "tokenizer")
         if name:
             tokenizer = load_tokenizer(name)
         else:
             human = [row["text"] for row in self.human_texts.take(limit)]
             tokenizer = train_tokenizer([*documents, *human], config.tokenizer.vocabulary_size)
         self.vocabulary = vocabulary_of(tokenizer)
-        if self.is_main:
+        if self.is_main and name != str(saved):  # which other processes may be reading just now
             tokenizer.save_pretrained(saved)
         model = TextAutoencoder(
             AutoencoderConfig(
@@ -134,6 +135,7 @@ class Training:
         self.reduce = Reduce(self.accelerator)
         self.warmup = WarmupBatches(config, self.vocabulary, self.weights)
         if self.is_main:
+            logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)
             for network in NETWORKS:
                 count = sum(p.numel() for p in getattr(self.model, network).parameters())
                 logger.info("%s: %s parameters", network, f"{count:,}")
@@ -163,10 +165,11 @@ class Training:
 
     def _start_adversarial(self) -> None:
         """Freeze a copy of the warm encoder as the reference of the KL reward."""
-        reference: Encoder = copy.deepcopy(self.model.encoder)
-        warm = self.output / "warm"
-        if (warm / "model.safetensors").is_file() and self.step > self.config.warmup.steps:
-            reference = TextAutoencoder.from_pretrained(warm, self.accelerator.device).encoder
+        if self.step > self.config.warmup.steps:
+            warm = TextAutoencoder.from_pretrained(self.origin / "warm", self.accelerator.device)
+            reference: Encoder = warm.encoder
+        else:
+            reference = copy.deepcopy(self.model.encoder)
         self.reference = AdversarialStep(self.config, self.vocabulary, reference, self.reduce)
 
     # One step ------------------------------------------------------------------------------------
@@ -240,8 +243,7 @@ class Training:
 
     def _end_warmup(self) -> None:
         """Between the phases: the warm model is saved, and the optimizer forgets."""
-        if self.step:
-            self._save_model(self.output / "warm")
+        self._save_model(self.output / "warm")
         self._start_adversarial()
         self._streams("adversarial")
         # The moments of maximum-likelihood gradients say nothing of policy gradients.
@@ -315,6 +317,8 @@ class Training:
         self.human.load_state_dict(state["human"])
         if not in_warmup:
             self._start_adversarial()
+        if self.is_main:
+            remove_later_checkpoints(self.checkpoint_folder, self.step)
         load_random_state(checkpoint / f"random-{self.accelerator.process_index}.safetensors")
         return state
 
@@ -327,9 +331,6 @@ class Training:
         self.metrics.close()
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
-        for handler in self.log_handlers:
-            logger.removeHandler(handler)
-            handler.close()
         return self.output
 
 
@@ -351,10 +352,14 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
     keep_freed_memory()
     output = Path(config.run.output)
     state = join_processes()
-    if resume is None and (output / "checkpoints").is_dir() and state.is_main_process:
+    earlier = (output / "metrics.jsonl").exists() or (output / "checkpoints").is_dir()
+    if resume is None and earlier and state.is_main_process:
         # A fresh run must not resume from, or be judged by, what an earlier one left.
         for name in ("checkpoints", "best", "warm", "tokenizer"):
             shutil.rmtree(output / name, ignore_errors=True)
         (output / "metrics.jsonl").unlink(missing_ok=True)
     state.wait_for_everyone()
-    return Training(config, resume, evaluate).run()
+    try:
+        return Training(config, resume, evaluate).run()
+    finally:
+        close_log()

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 logger = logging.getLogger("textae")
+_handlers: list[logging.Handler] = []
 
 # What the progress bar shows, under short names.
 _BAR = {
@@ -92,8 +93,8 @@ class _BesideProgressBar(logging.Handler):
         tqdm.write(self.format(record))
 
 
-def set_up_log(file: Path) -> list[logging.Handler]:
-    """Send the log to ``file`` and, beside the progress bar, to the screen; returns the handlers."""
+def set_up_log(file: Path) -> None:
+    """Send the log to ``file`` and, beside the progress bar, to the screen, until :func:`close_log`."""
     screen, written = _BesideProgressBar(), logging.FileHandler(file, encoding="utf-8")
     screen.setFormatter(logging.Formatter("%(message)s"))
     written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -101,4 +102,13 @@ def set_up_log(file: Path) -> list[logging.Handler]:
     logger.propagate = False
     for handler in (screen, written):
         logger.addHandler(handler)
-    return [screen, written]
+        _handlers.append(handler)
+
+
+def close_log() -> None:
+    """Undo :func:`set_up_log`, after a run that failed too: the log is its caller's again."""
+    while _handlers:
+        handler = _handlers.pop()
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate = True

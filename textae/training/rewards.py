@@ -11,9 +11,12 @@ from itertools import pairwise
 import torch
 
 from textae.data.batches import TokenBatch
+from textae.data.words import split_words
 
 # In words: what a summary that was cut off instead of ending by itself is charged.
 UNFINISHED_WORDS = 3.0
+# In letters: shorter words may be repeated, and so may single Chinese or Japanese characters.
+LONGEST_FUNCTION_WORD = 3
 
 
 @dataclass
@@ -67,19 +70,24 @@ def length(rollout: Rollout) -> torch.Tensor:
 
 
 def repetition(rollout: Rollout) -> torch.Tensor:
-    """Minus the number (N,) of words repeated at once and of bigrams that come again."""
-    counts = [repetitions(text.split()) for text in rollout.texts]
+    """Minus the number (N,) of :func:`repetitions`."""
+    counts = [repetitions(split_words(text)) for text in rollout.texts]
     return -torch.tensor(counts, dtype=torch.float32, device=rollout.words.device)
 
 
 def repetitions(words: list[str]) -> int:
-    """Words that repeat the word before, plus bigrams that stood before.
+    """Count what a headline does not say twice.
+
+    These are words that repeat the word before, bigrams that stood before, and words of more than
+    three letters that stood before: function words may come again, ``japan 's ... nec 's`` too.
 
     >>> repetitions("rain rain in the north and in the south".split())
-    2
+    3
     """
     bigrams = list(pairwise(words))
-    return sum(first == second for first, second in bigrams) + len(bigrams) - len(set(bigrams))
+    long = [word for word in words if len(word) > LONGEST_FUNCTION_WORD]
+    at_once = sum(first == second for first, second in bigrams)
+    return at_once + len(bigrams) - len(set(bigrams)) + len(long) - len(set(long))
 
 
 def kl(rollout: Rollout) -> torch.Tensor:

@@ -93,7 +93,9 @@ class WarmupBatches:
         target_rows = vocabulary.encode(targets, longest)
         code_rows = vocabulary.encode(codes, longest)
         document_batch = self._ended([documents[row].ids for row in rows], device)
-        dropped = torch.rand(document_batch.ids.shape, device=device)
+        randoms = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
+        dropped = torch.rand(len(documents), window + 1, generator=randoms)
+        dropped = dropped[rows.start : rows.stop, : document_batch.ids.shape[1]].to(device)
         real = [human[row].ids for row in rows]
         return AutoencoderInputs(
             encoder_source=self._source(vocabulary.encode(sources, window), device),
