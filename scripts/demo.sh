@@ -11,4 +11,4 @@ rm -rf "$output" # its own folder: every demo starts afresh
 
 .venv/bin/textae train --config configs/newswire.yaml --run.output "$output" --run.seed "${seed:-0}"
 
-.venv/bin/textae evaluate --model "warm-up=$output/warm" "trained=$output" --data newswire:test
+.venv/bin/textae evaluate --model "warm-up=$output/warm" "trained=$output" --data newswire:test --examples 5

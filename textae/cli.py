@@ -189,6 +189,7 @@ def _evaluate_arguments(parser: _Parser) -> None:
     model("--limit", type=_whole(1), metavar="N", help="score only so many documents, spread evenly")
     model("--document-column", nargs="+", metavar="NAME", help="columns that may hold the document")
     model("--save-predictions", metavar="F", help="write the model's summaries here, as JSON lines")
+    model("--examples", type=_whole(1), metavar="N", help="show N documents with summary and reconstruction")
     model("--batch-size", type=_whole(1), metavar="N", help="texts at a time (default: 64)")
     _length_arguments(parser)
     outputs = parser.add_argument_group("scoring a system's outputs").add_argument

@@ -27,6 +27,7 @@ _MODEL_ONLY = (
     "batch_size",
     "document_column",
     "save_predictions",
+    "examples",
 )
 
 
@@ -72,7 +73,7 @@ def evaluate(arguments: Namespace) -> None:
     if not is_main_process():
         return
     from textae.evaluation.files import check_writable
-    from textae.evaluation.report import markdown_table, write_json
+    from textae.evaluation.report import example_text, markdown_table, write_json
 
     if arguments.json not in (None, "-"):
         check_writable(arguments.json)
@@ -83,7 +84,10 @@ def evaluate(arguments: Namespace) -> None:
         "seed": arguments.seed,
     }
     report = score(arguments, protocol)
-    print(markdown_table(report), file=sys.stderr if arguments.json == "-" else sys.stdout)
+    screen = sys.stderr if arguments.json == "-" else sys.stdout
+    print(markdown_table(report), file=screen)
+    if report.get("examples"):
+        print(f"\n{example_text(report)}", file=screen)
     if arguments.json is not None:
         write_json(report, arguments.json)
 
@@ -115,8 +119,8 @@ def merge_reports(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         A report whose ``systems`` are the models by name and then the baselines. The baselines'
-        reconstruction loss and readability are those of the last model. ``comparisons`` holds each
-        model's under its name.
+        reconstruction loss and readability, and the examples, are those of the last model.
+        ``comparisons`` holds each model's under its name.
     """
     *_, last = reports.values()
     systems = {name: report["systems"]["model"] for name, report in reports.items()}
@@ -124,7 +128,12 @@ def merge_reports(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         if name != "model":
             systems.setdefault(name, row)
     comparisons = {name: report["comparisons"] for name, report in reports.items()}
-    return {"protocol": last["protocol"], "systems": systems, "comparisons": comparisons}
+    return {
+        "protocol": last["protocol"],
+        "systems": systems,
+        "comparisons": comparisons,
+        "examples": last.get("examples", []),
+    }
 
 
 def is_main_process() -> bool:
@@ -167,7 +176,8 @@ def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, A
             "--data - can be read only once; write standard input to a file to score several models"
         )
     options = _given(
-        arguments, ("words", "max_words", "num_beams", "limit", "batch_size", "save_predictions")
+        arguments,
+        ("words", "max_words", "num_beams", "limit", "batch_size", "save_predictions", "examples"),
     )
     for name, value in (
         ("document_columns", arguments.document_column),

@@ -10,6 +10,7 @@ from textae.errors import InputError
 from textae.evaluation.report import (
     evaluate_model,
     evaluate_predictions,
+    example_text,
     markdown_table,
     spread,
     write_json,
@@ -42,6 +43,9 @@ class StandIn:
 
     def reconstruction_loss(self, documents, summaries=None, *, batch_size):
         return [2.0 if summary in OUTPUTS else 3.0 for summary in summaries]
+
+    def reconstruct(self, summaries):
+        return [f"restored from: {summary}" for summary in summaries]
 
     def readability(self, sentences, *, batch_size):
         return [0.75 if sentence in OUTPUTS else 0.25 for sentence in sentences]
@@ -224,3 +228,19 @@ def test_table_leaves_a_missing_figure_blank(pairs_file):
     report["systems"]["lead-8"]["readability"] = None
     row = next(line for line in markdown_table(report).splitlines() if "lead-8" in line)
     assert row.rstrip("|").rstrip().endswith("|")
+
+
+def test_examples_are_spread_over_the_data_and_told_as_text(pairs_file):
+    report = evaluate_model(StandIn(), [pairs_file], examples=2)
+    assert [example["summary"] for example in report["examples"]] == OUTPUTS[:2]
+    text = example_text(report)
+    assert text.startswith(f"1. document:       {DOCUMENTS[0].lower()}\n")
+    assert f"   summary:        {OUTPUTS[1]}\n" in text
+    assert text.endswith(f"   reconstruction: restored from: {OUTPUTS[1]}")
+    assert "\n\n2. document:" in text
+
+
+def test_no_examples_unless_asked(pairs_file):
+    report = evaluate_model(StandIn(), [pairs_file])
+    assert report["examples"] == []
+    assert example_text(report) == ""

@@ -25,6 +25,9 @@ class SummaryModel(Protocol):
     def summarize(self, documents: list[str], **options: Any) -> list[str]:
         """One summary for each document."""
 
+    def reconstruct(self, summaries: list[str]) -> list[str]:
+        """The document that each summary seems to stand for."""
+
     def readability(self, sentences: list[str], *, batch_size: int = 64) -> list[float]:
         """The discriminator's probability that a human wrote each sentence."""
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from textae.config import DataConfig
-from textae.data.corpus import Pair, read_pairs
+from textae.data.corpus import read_pairs
 from textae.errors import InputError
 from textae.evaluation.baselines import baselines
 from textae.evaluation.bootstrap import paired_bootstrap
@@ -21,10 +21,12 @@ from textae.evaluation.scoring import (
     rouge,
     summarize_scores,
 )
-from textae.evaluation.tables import markdown_table
+from textae.evaluation.tables import example_text, markdown_table
 from textae.evaluation.tokens import TokenChoice
 
-__all__ = ["evaluate_model", "evaluate_predictions", "markdown_table", "write_json"]
+T = TypeVar("T")
+
+__all__ = ["evaluate_model", "evaluate_predictions", "example_text", "markdown_table", "write_json"]
 
 
 def evaluate_predictions(
@@ -84,20 +86,22 @@ def evaluate_model(
     stemmer: bool = True,
     seed: int = 0,
     save_predictions: str | None = None,
+    examples: int = 0,
 ) -> dict[str, Any]:
     """Summarise the documents of pairs with a model and score it beside lead-8, lead-10 and lead-half.
 
     Documents and references are cleaned with the model's own normalisation, and the baselines read
     the same documents. ``limit`` takes that many pairs spread evenly over the data, because the
     beginning of a file is seldom like the rest. ``save_predictions`` writes ``id`` and ``output``
-    as JSON lines.
+    as JSON lines. ``examples`` shows that many documents, spread evenly, with what became of them.
 
     Returns:
         ``protocol``: what the figures depend on. ``systems``: for ``model`` and each baseline the
         ROUGE of :func:`~textae.evaluation.scoring.rouge`, ``novelty``, ``copy_rate``,
         ``compression``, ``distinct`` (shares), ``reconstruction_loss`` (nats per document token) and
         ``readability``. ``comparisons``: for each baseline and ROUGE type the paired bootstrap of
-        the model against it (percent).
+        the model against it (percent). ``examples``: ``document``, ``reference``, ``summary`` and
+        ``reconstruction`` of some.
 
     Raises:
         InputError: for anything wrong with the data, a setting or ``save_predictions``.
@@ -128,6 +132,8 @@ def evaluate_model(
     systems, comparisons = _score_systems(
         {"model": summaries, **baselines(documents)}, documents, references, protocol, model, batch_size
     )
+    shown = spread(list(range(len(pairs))), examples)
+    restored = model.reconstruct([summaries[index] for index in shown])
     return {
         "protocol": {
             **protocol.stated(),
@@ -143,14 +149,23 @@ def evaluate_model(
         },
         "systems": systems,
         "comparisons": comparisons,
+        "examples": [
+            {
+                "document": documents[index],
+                "reference": references[index][0],
+                "summary": summaries[index],
+                "reconstruction": text,
+            }
+            for index, text in zip(shown, restored, strict=True)
+        ],
     }
 
 
-def spread(pairs: list[Pair], limit: int | None) -> list[Pair]:
-    """``limit`` pairs at even distances, in their order; all of them if there are no more."""
-    if limit is None or limit >= len(pairs):
-        return pairs
-    return [pairs[index * len(pairs) // limit] for index in range(limit)]
+def spread(items: list[T], limit: int | None) -> list[T]:
+    """``limit`` items at even distances, in their order; all of them if there are no more."""
+    if limit is None or limit >= len(items):
+        return items
+    return [items[index * len(items) // limit] for index in range(limit)]
 
 
 def _score_systems(

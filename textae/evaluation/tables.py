@@ -90,3 +90,12 @@ def _legend(titles: list[str]) -> list[str]:
     said = [f"{title}: {meanings[title]}" for title in titles if title in meanings]
     half = (len(said) + 1) // 2
     return [line for part in (said[:half], said[half:]) if (line := "; ".join(part))]
+
+
+def example_text(report: dict[str, Any]) -> str:
+    """The report's examples as text: a paragraph each, its parts on lines of their own."""
+    paragraphs = []
+    for number, example in enumerate(report.get("examples", []), start=1):
+        lines = [f"{number}. {name + ':':<16}{example[name]}" for name in example]
+        paragraphs.append("\n".join([lines[0], *("   " + line.split(". ", 1)[1] for line in lines[1:])]))
+    return "\n\n".join(paragraphs)
