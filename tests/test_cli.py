@@ -147,64 +147,6 @@ def test_only_the_main_process_prints(recipe, trained, capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize(
-    ("processes", "has_gpu", "variable", "states"),
-    [
-        ("1", False, None, []),
-        ("2", False, None, [True]),
-        ("2", True, None, [False]),
-        ("2", True, "true", [True]),
-    ],
-)
-def test_processes_without_a_gpu_are_told_so(
-    recipe, trained, monkeypatch, processes, has_gpu, variable, states
-):
-    import accelerate
-    import torch
-
-    made = []
-    monkeypatch.setattr(accelerate, "PartialState", lambda cpu: made.append(cpu))
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_gpu)
-    monkeypatch.setenv("WORLD_SIZE", processes)
-    # Set first, so that it is as before when the test is over, whatever happens to it.
-    monkeypatch.setenv("ACCELERATE_USE_CPU", variable or "")
-    if variable is None:
-        monkeypatch.delenv("ACCELERATE_USE_CPU")
-    assert main(["train", "--config", str(recipe)]) == 0
-    assert made == states
-    assert (os.environ.get("ACCELERATE_USE_CPU") == "true") is (True in states)
-
-
-def test_two_processes_of_the_real_launcher_find_each_other(tmp_path):
-    script = tmp_path / "count.py"
-    script.write_text(
-        "from textae import commands\n"
-        "commands._join_processes()\n"
-        "from accelerate import Accelerator, PartialState\n"
-        "state, accelerator = PartialState(), Accelerator()\n"
-        "text = f'{accelerator.num_processes} {state.num_processes} {accelerator.device.type}'\n"
-        f"open({str(tmp_path)!r} + f'/{{accelerator.process_index}}', 'w').write(text)\n"
-    )
-    configuration = Path(__file__).resolve().parents[1] / "configs" / "accelerate" / "two_cpu_processes.yaml"
-    words = [
-        "-m",
-        "accelerate.commands.launch",
-        "--config_file",
-        str(configuration),
-        "--main_process_port",
-        "0",
-    ]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"} if torch_has_gpu() else None
-    subprocess.run([sys.executable, *words, str(script)], check=True, env=environment, timeout=300)
-    assert [(tmp_path / rank).read_text() for rank in "01"] == ["2 2 cpu", "2 2 cpu"]
-
-
-def torch_has_gpu():
-    import torch
-
-    return torch.accelerator.is_available()
-
-
 def test_the_score_that_chooses_the_best_checkpoint():
     from textae.data.corpus import Pair
 
