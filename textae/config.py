@@ -122,6 +122,8 @@ class NoiseConfig:
     """Fewest and most fragments of other documents inserted into a human sentence."""
     fragment_words: list[int] = field(default_factory=lambda: [1, 7])
     """Fewest and most words in a fragment."""
+    late_fragments: float = 0.0
+    """How much fragments tend to the end, for text that says the main thing first; 0 for anywhere."""
     shuffle_distance: float = 1.0
     """Words move by about this many positions; more teaches the encoder to scramble."""
     drop: float = 0.1

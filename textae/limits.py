@@ -44,6 +44,7 @@ _POSITIVE = (
 
 _NOT_NEGATIVE = (
     "noise.shuffle_distance",
+    "noise.late_fragments",
     "optimizer.weight_decay",
     *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
 )

@@ -8,7 +8,10 @@ from textae.config import NoiseConfig
 def insert_fragments(
     words: list[str], other: list[str], config: NoiseConfig, generator: random.Random
 ) -> list[str]:
-    """Insert fragments of ``other``, a foreign document, into ``words`` at random places."""
+    """Insert fragments of ``other``, a foreign document, into ``words`` at random places.
+
+    A place is drawn as ``length * u ** (1 / (1 + late_fragments))`` with ``u`` uniform.
+    """
     if not other:
         return list(words)
     count = generator.randint(*config.inserted_fragments)
@@ -16,7 +19,7 @@ def insert_fragments(
     for _ in range(count):
         length = generator.randint(*config.fragment_words)
         begin = generator.randrange(max(1, len(other) - length + 1))
-        at = generator.randint(0, len(result))
+        at = round(len(result) * generator.random() ** (1 / (1 + config.late_fragments)))
         result[at:at] = other[begin : begin + length]
     return result
 
