@@ -1,5 +1,6 @@
 """The vocabulary that all three networks share: trained on the corpus, or a checkpoint's own."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
 from textae.data.words import count_unspaced
 from textae.errors import InputError
@@ -61,13 +62,22 @@ def load_tokenizer(name: str | Path) -> Any:
     """Load the tokenizer of a folder or a Hub name; never runs code from there.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or it is damaged.
     """
+    # transformers warns of a model type that it does not know; a blank configuration says nothing.
+    own = {"config": PreTrainedConfig()} if _is_ours(Path(name)) else {}
     try:
-        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False, **own)
+    except Exception as error:  # damaged files raise several kinds, bare ones among them
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
         raise InputError(f"{name}: no tokenizer can be loaded from there ({reason}).") from error
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] == "textae"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 @dataclass
@@ -75,7 +85,8 @@ class Vocabulary:
     """A tokenizer as the networks see it: token ids only.
 
     ``words_of_token`` (V,) is the number of words that each token begins, so that lengths in
-    words are known while decoding; ``source_prefix`` and ``source_suffix`` are the special
+    words are known while decoding; ``blank`` (V,) is true for tokens that are white space alone:
+    whatever follows one begins a word. ``source_prefix`` and ``source_suffix`` are the special
     tokens that the tokenizer puts around a text.
     """
 
@@ -89,26 +100,47 @@ class Vocabulary:
     source_suffix: list[int]
     words_of_token: torch.Tensor = field(repr=False)
     special: torch.Tensor = field(repr=False)
+    blank: torch.Tensor = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.tokenizer)
 
     def encode(self, texts: list[str], max_tokens: int | None = None) -> list[list[int]]:
-        """Token ids of each text without special tokens, cut at ``max_tokens``."""
+        """Token ids of each text without special tokens, cut at ``max_tokens``.
+
+        A text cannot smuggle in a special token: what is spelt like one, such as ``</s>``, is read
+        as its characters where the tokenizer can do so, and left out where it cannot.
+        """
         if not texts:
             return []
-        rows = self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-        return [list(row[:max_tokens]) for row in rows]
+        tokenizer, special = self.tokenizer, self.special.tolist()
+        if tokenizer.unk_token_id is not None:
+            special[tokenizer.unk_token_id] = False
+        rows = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return [[token for token in row if not special[token]][:max_tokens] for row in rows["input_ids"]]
 
     def decode(self, rows: Iterable[list[int]]) -> list[str]:
         """One line of text for each row of ids; special tokens are left out."""
-        special = self.special
+        special = self.special.tolist()
         kept = [[token for token in row if not special[token]] for row in rows]
-        return [" ".join(self.tokenizer.decode(row).split()) for row in kept]
+        texts = [self.tokenizer.decode(row, clean_up_tokenization_spaces=False) for row in kept]
+        return [" ".join(text.split()) for text in texts]
 
     def hint(self, words: int) -> int:
         """Id of the token that asks for a summary of ``words`` words."""
         return self.hints[min(max(words, 1), MAXIMUM_HINT) - 1]
+
+    def words(self, ids: torch.Tensor) -> torch.Tensor:
+        """Number of words (N,) that token ids (N, T) spell.
+
+        Not seen, as it would need the text, is white space or a Chinese or Japanese character that
+        is made of several tokens.
+        """
+        begun = self.words_of_token.to(ids.device)[ids]
+        silent = self.special.to(ids.device)[ids] | self.blank.to(ids.device)[ids]
+        after_blank = torch.ones_like(silent)
+        after_blank[:, 1:] = self.blank.to(ids.device)[ids[:, :-1]]
+        return (begun + (after_blank & ~silent & (begun == 0))).sum(dim=1)
 
     def as_source(self, row: list[int]) -> list[int]:
         """``row`` with the special tokens that a network's input has around it."""
@@ -141,6 +173,7 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
     at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
     special = torch.zeros(len(tokenizer), dtype=torch.bool)
     special[sorted({*tokenizer.all_special_ids, *tokenizer.convert_tokens_to_ids(length_tokens())})] = True
+    words_of_token, blank = _words_of_token(tokenizer, special)
     return Vocabulary(
         tokenizer=tokenizer,
         pad=tokenizer.pad_token_id,
@@ -150,8 +183,9 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
         hints=tokenizer.convert_tokens_to_ids(length_tokens()),
         source_prefix=list(full[:at]),
         source_suffix=list(full[at + len(bare) :]) or [end],
-        words_of_token=_words_of_token(tokenizer, special),
+        words_of_token=words_of_token,
         special=special,
+        blank=blank,
     )
 
 
@@ -159,16 +193,21 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _words_of_token(tokenizer: Any, special: torch.Tensor) -> torch.Tensor:
+def _words_of_token(tokenizer: Any, special: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     word_piece = type(tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
-    counts = []
+    counts, blanks = [], []
     for index, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))):
+        text = ""
         if token is None or special[index]:
             counts.append(0)
         elif word_piece:
-            counts.append(int(not token.startswith("##")))
+            # Its decoder writes these without a space before them.
+            counts.append(int(not token.startswith("##") and token not in (".", ",", "?", "!")))
         else:
             text = tokenizer.decode([index])
             begins = token[:1] in ("\u0120", "\u2581") and bool(text.strip())  # byte-level, SentencePiece
             counts.append(max(int(begins), count_unspaced(text)))
-    return torch.tensor(counts)
+            # SentencePiece decoders strip the space that a lone one of their tokens stands for.
+            text = text or " " * (token == "\u2581")
+        blanks.append(bool(text) and not text.strip())
+    return torch.tensor(counts), torch.tensor(blanks)

@@ -12,26 +12,23 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from textae.config import (
-    AutoencoderConfig,
-    DiscriminatorConfig,
-    LengthConfig,
-    NetworkConfig,
-    NormalizationConfig,
-)
+from textae.config import AutoencoderConfig
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.normalization import normalize
 from textae.data.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
+from textae.data.words import count_words, join_words, split_words
 from textae.errors import InputError
-from textae.models.backbone import Backbone, build_network, network_from_dict
+from textae.models.backbone import Backbone, build_network
 from textae.models.decoding import Decoding, decode, pad_texts
 from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
+from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
 T = TypeVar("T")
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+# Special tokens around a text, a start token, a length hint, and what some families add to a position.
+_EXTRA_POSITIONS = 8
 
 
 @dataclass
@@ -101,6 +98,13 @@ class TextAutoencoder(nn.Module):
         self.reconstructor = Reconstructor(
             Backbone(reconstructor), config.reconstructor.copy_head, vocabulary
         )
+        for part in (self.encoder, self.reconstructor):
+            limit = part.backbone.positions
+            if limit is not None and longest + _EXTRA_POSITIONS > limit:
+                raise InputError(
+                    f"Texts of up to {longest} tokens are asked for, but a network has {limit} positions; "
+                    f"set data.max_document_tokens to at most {limit - _EXTRA_POSITIONS}."
+                )
         self.discriminator = Discriminator(config.discriminator, len(vocabulary), positions)
 
     @property
@@ -168,19 +172,23 @@ class TextAutoencoder(nn.Module):
         Raises:
             InputError: if a length or size makes no sense.
         """
+        least = max(1, min_words)
+        limit = max_words is None or max_words >= least
+        _check(limit, "max_words", max_words, f"at least {least}")
         wanted = self.config.length.summary_words if words is None else words
         if max_words is not None:
             wanted = min(wanted, max_words)
-        _check(batch_size >= 1, "batch_size", batch_size, "at least 1")
         _check(num_beams >= 1, "num_beams", num_beams, "at least 1")
         _check(wanted >= 1, "words", wanted, "at least 1")
         _check(temperature > 0, "temperature", temperature, "above 0")
-        _check(
-            max_words is None or max_words >= max(1, min_words), "max_words", max_words, "at least min_words"
-        )
+        _check(length_penalty >= 0, "length_penalty", length_penalty, "at least 0")
         _check(not (do_sample and num_beams > 1), "num_beams", num_beams, "1 when sampling")
+        max_tokens = max(self.config.length.maximum_tokens, 3 * wanted, 3 * min_words)
+        if self.encoder.backbone.positions is not None:
+            max_tokens = min(max_tokens, self.encoder.backbone.positions - _EXTRA_POSITIONS)
+        _check(min_words <= max_tokens, "min_words", min_words, f"at most {max_tokens}")
         decoding = Decoding(
-            max_tokens=max(self.config.length.maximum_tokens, 3 * wanted, 3 * min_words),
+            max_tokens=max_tokens,
             min_words=min_words,
             max_words=max_words,
             num_beams=num_beams,
@@ -194,14 +202,20 @@ class TextAutoencoder(nn.Module):
         def write(rows: list[list[int]]) -> list[str]:
             source = self.encoder.read(pad_texts(rows, self.vocabulary, self.device))
             hints = torch.full((len(rows),), self.vocabulary.hint(wanted), device=self.device)
-            return self.vocabulary.decode(decode(self.encoder, source, hints, self.vocabulary, decoding))
+            texts = self.vocabulary.decode(decode(self.encoder, source, hints, self.vocabulary, decoding))
+            return [_cut(text, max_words) for text in texts]
 
         rows = self.prepare(documents, self.config.max_document_tokens)
         return self._by_length(rows, batch_size, write, "")
 
     @torch.no_grad()
     def reconstruct(self, summaries: list[str], *, batch_size: int = 64, num_beams: int = 1) -> list[str]:
-        """Write the document that each summary seems to stand for, order kept."""
+        """Write the document that each summary seems to stand for, order kept.
+
+        Raises:
+            InputError: if a size makes no sense.
+        """
+        _check(num_beams >= 1, "num_beams", num_beams, "at least 1")
         decoding = Decoding(
             max_tokens=self.config.max_document_tokens, num_beams=num_beams, no_repeat_ngram_size=4
         )
@@ -238,8 +252,9 @@ class TextAutoencoder(nn.Module):
             batch_size: documents in one pass.
 
         Raises:
-            InputError: if the numbers of documents and summaries differ.
+            InputError: if the numbers of documents and summaries differ, or ``batch_size`` is below 1.
         """
+        _check(batch_size >= 1, "batch_size", batch_size, "at least 1")
         if summaries is None:
             summaries = self.summarize(documents, batch_size=batch_size)
         if len(documents) != len(summaries):
@@ -271,6 +286,7 @@ class TextAutoencoder(nn.Module):
         self, rows: list[list[int]], batch_size: int, work: Callable[[list[list[int]]], list[T]], empty: T
     ) -> list[T]:
         """Apply ``work`` to batches of rows of similar length and put the results back in order."""
+        _check(batch_size >= 1, "batch_size", batch_size, "at least 1")
         results = [empty] * len(rows)
         order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
         with _evaluating(self):
@@ -292,7 +308,7 @@ class TextAutoencoder(nn.Module):
         Raises:
             InputError: if the folder cannot be written.
         """
-        path = Path(path)
+        path = Path(path).absolute()
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             temporary.mkdir(parents=True)
@@ -326,28 +342,9 @@ class TextAutoencoder(nn.Module):
         Raises:
             InputError: if there is no such model, or weights or settings are missing or damaged.
         """
-        folder = _folder(name)
-        for file in (CONFIG, WEIGHTS):
-            if not (folder / file).is_file():
-                raise InputError(f"{name}: this is no trained model, {file} is missing; name a saved folder.")
-        try:
-            saved = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-            values = saved["textae"]
-            config = AutoencoderConfig(
-                **{
-                    **values,
-                    "encoder": NetworkConfig(**values["encoder"]),
-                    "reconstructor": NetworkConfig(**values["reconstructor"]),
-                    "discriminator": DiscriminatorConfig(**values["discriminator"]),
-                    "length": LengthConfig(**values["length"]),
-                    "normalization": NormalizationConfig(**values["normalization"]),
-                }
-            )
-            networks = saved["networks"]
-            built = (network_from_dict(networks["encoder"]), network_from_dict(networks["reconstructor"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder / CONFIG}: this is no configuration of textae ({error}).") from error
-        model = cls(config, vocabulary_of(load_tokenizer(folder)), built)
+        folder = model_folder(name)
+        config, networks = read_configuration(folder)
+        model = cls(config, vocabulary_of(load_tokenizer(folder)), networks)
         try:
             load_model(model, str(folder / WEIGHTS))
         except Exception as error:  # safetensors raises several kinds for damaged files
@@ -371,18 +368,11 @@ class TextAutoencoder(nn.Module):
         return str(address)
 
 
-def _folder(name: str | Path) -> Path:
-    if Path(name).exists():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return Path(
-            snapshot_download(str(name), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
-        )
-    except (OSError, HFValidationError, ValueError) as error:
-        raise InputError(f"{name}: there is no such folder, and no such model on the Hub.") from error
+def _cut(text: str, max_words: int | None) -> str:
+    """``text`` without what passes ``max_words``: counting by token can be a word short."""
+    if max_words is None or count_words(text) <= max_words:
+        return text
+    return join_words(split_words(text)[:max_words])
 
 
 def _check(right: bool, name: str, value: Any, wanted: str) -> None:

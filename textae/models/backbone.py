@@ -3,9 +3,11 @@
 Everything above this file sees three calls: ``encode``, ``decode`` and ``logits``.
 """
 
+import copy
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -31,6 +33,11 @@ _SIZES: dict[str, list[tuple[str, ...]]] = {
     "feed_forward": [("encoder_ffn_dim", "decoder_ffn_dim"), ("d_ff",)],
     "dropout": [("dropout",), ("dropout_rate",)],
 }
+# These scale the decoder's states when embeddings are tied, and keep no field that says so.
+_SCALED_WHEN_TIED = ("umt5", "switch_transformers")
+# Kept in a saved configuration: the network's output head has weights of its own. The T5 family
+# claims tied embeddings for every checkpoint, whatever its weights are.
+_OWN_HEAD = "textae_own_head"
 
 
 def scratch_configuration(config: NetworkConfig, vocabulary: Vocabulary, max_positions: int) -> Any:
@@ -88,30 +95,29 @@ def build_network(config: NetworkConfig, vocabulary: Vocabulary, max_positions: 
             network = AutoModelForSeq2SeqLM.from_pretrained(
                 config.checkpoint, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
             )
+            for part in _parts(network):
+                _fit_vocabulary(part, len(vocabulary))
         else:
-            network = _around_encoder(config, vocabulary)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+            network = _around_encoder(config, vocabulary, max_positions)
+    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".:")
         raise InputError(f"{config.checkpoint}: no network can be loaded from there ({reason}).") from error
-    if not isinstance(network, EncoderDecoderModel) and len(vocabulary) > network.config.vocab_size:
-        # mean_resizing draws from a covariance of the whole vocabulary: slow, and of no use to hints.
-        network.resize_token_embeddings(len(vocabulary), mean_resizing=False)
     return network
 
 
-def _around_encoder(config: NetworkConfig, vocabulary: Vocabulary) -> EncoderDecoderModel:
+def _around_encoder(config: NetworkConfig, vocabulary: Vocabulary, max_positions: int) -> EncoderDecoderModel:
     encoder = AutoModel.from_pretrained(
         config.checkpoint, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
     )
-    if len(vocabulary) > encoder.config.vocab_size:
-        encoder.resize_token_embeddings(len(vocabulary), mean_resizing=False)
+    _fit_vocabulary(encoder, len(vocabulary))
     known = encoder.get_input_embeddings().weight
     decoder_config = BertConfig(
         vocab_size=known.shape[0],
         hidden_size=known.shape[1],
         num_hidden_layers=config.layers,
         num_attention_heads=encoder.config.num_attention_heads,
-        intermediate_size=encoder.config.intermediate_size,
+        intermediate_size=4 * known.shape[1],
+        max_position_embeddings=max_positions,
         is_decoder=True,
         add_cross_attention=True,
         pad_token_id=vocabulary.pad,
@@ -129,8 +135,37 @@ def network_from_dict(values: dict[str, Any]) -> PreTrainedModel:
     values = dict(values)
     model_type = values.pop("model_type")
     if model_type == "encoder-decoder":
-        return EncoderDecoderModel(config=EncoderDecoderConfig(**values))
-    return AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(model_type, **values))
+        network = EncoderDecoderModel(config=EncoderDecoderConfig(**values))
+    else:
+        network = AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(model_type, **values))
+    for part in _parts(network):
+        if getattr(part.config, _OWN_HEAD, False):
+            _give_own_head(part)
+    return network
+
+
+def _parts(network: PreTrainedModel) -> list[PreTrainedModel]:
+    """The networks inside ``network`` that have embeddings of their own."""
+    return [network.encoder, network.decoder] if isinstance(network, EncoderDecoderModel) else [network]
+
+
+def _give_own_head(network: PreTrainedModel) -> None:
+    network.set_output_embeddings(copy.deepcopy(network.get_output_embeddings()))
+    setattr(network.config, _OWN_HEAD, True)
+
+
+def _fit_vocabulary(network: PreTrainedModel, size: int) -> None:
+    """Give ``network`` exactly ``size`` embeddings; checkpoints may have spare ones, or too few."""
+    head, known = network.get_output_embeddings(), network.get_input_embeddings()
+    trained = None if head is None or head.weight is known.weight else head.weight.detach().clone()
+    if known.num_embeddings != size:
+        # mean_resizing draws from a covariance of the whole vocabulary: slow, and of no use to hints.
+        network.resize_token_embeddings(size, mean_resizing=False)
+    if trained is not None:
+        # Resizing ties the head to the embeddings when the configuration says so, and loses it.
+        _give_own_head(network)
+        rows = min(size, len(trained))
+        network.get_output_embeddings().weight.data[:rows] = trained[:rows]
 
 
 class Backbone(nn.Module):
@@ -143,11 +178,21 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network
         self.is_composite = isinstance(network, EncoderDecoderModel)
+        if self.is_composite and getattr(network.encoder, "pooler", None) is not None:
+            # Nothing reads the pooled state, and a parameter without gradient stops distributed training.
+            network.encoder.pooler = None
 
     @property
     def width(self) -> int:
         """Width W of the decoder's states."""
         return int(self.network.get_decoder().config.hidden_size)
+
+    @property
+    def positions(self) -> int | None:
+        """Most tokens that fit into encoder and decoder, special ones included; None for any number."""
+        configs = [part.config for part in _parts(self.network)]
+        limits = [getattr(config, "max_position_embeddings", None) for config in configs]
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def encode(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Token ids (B, S) and mask (B, S) to states (B, S, W)."""
@@ -186,9 +231,12 @@ class Backbone(nn.Module):
         """Decoder states (..., W) to vocabulary logits (..., V) in float32."""
         network = self.network
         if self.is_composite:
-            return network.decoder.cls(states).float()
-        if getattr(network.config, "scale_decoder_outputs", False):
-            states = states * network.config.d_model**-0.5
+            decoder = network.decoder
+            return (decoder.cls if hasattr(decoder, "cls") else decoder.lm_head)(states).float()
+        config = network.config
+        scaled_when_tied = config.model_type in _SCALED_WHEN_TIED and config.tie_word_embeddings
+        if getattr(config, "scale_decoder_outputs", scaled_when_tied):
+            states = states * config.d_model**-0.5
         logits = network.get_output_embeddings()(states).float()
         bias = getattr(network, "final_logits_bias", None)
         return logits if bias is None else logits + bias[0]

@@ -7,6 +7,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, NoRepeatNGramLogi
 
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
+from textae.data.words import count_words
 from textae.models.seq2seq import Seq2Seq, Source
 
 
@@ -43,19 +44,20 @@ def sample(
     device = source.ids.device
     result = torch.full((rows, max_tokens), network.pad, dtype=torch.long, device=device)
     alive = torch.arange(rows, device=device)
+    ended = torch.zeros(rows, dtype=torch.bool, device=device)
     cache = network.backbone.new_cache()
     inputs = network.prefix(rows, hints, device)
     for step in range(max_tokens):
         hidden = network.backbone.decode(inputs, source.states, source.mask, cache)[:, -1]
         tokens = network.next_sample(hidden, source, uniforms[alive, step])
         result[alive, step] = tokens
-        going = tokens != network.end
-        if not going.any():
+        ended |= tokens == network.end
+        if ended.all():
             break
         # Finished rows are dropped, once it saves more than the copying of the cache costs.
-        if going.float().mean() < 0.8:
-            kept = going.nonzero().squeeze(1)
-            alive, tokens, source = alive[kept], tokens[kept], source.select(kept)
+        if ended.float().mean() > 0.2:
+            kept = (~ended).nonzero().squeeze(1)
+            alive, ended, tokens, source = alive[kept], ended[kept], tokens[kept], source.select(kept)
             cache.batch_select_indices(kept)
         inputs = tokens[:, None]
     # Finished rows that were not dropped at once have written on: they are cut at their first end.
@@ -72,27 +74,48 @@ def mask_after_end(tokens: torch.Tensor, end: int) -> torch.Tensor:
 
 
 class WordLimits(LogitsProcessor):
-    """Keeps texts between a least and a greatest number of words, and special tokens out of them."""
+    """Keeps texts between a least and a greatest number of words, and special tokens out of them.
+
+    The least number is exact: it is counted in the text. The greatest is counted by token, which is
+    cheap, and which parts of Chinese or Japanese characters can escape.
+    """
 
     def __init__(self, vocabulary: Vocabulary, config: Decoding, prefix: int, device: torch.device):
+        self.vocabulary = vocabulary
         self.words = vocabulary.words_of_token.to(device)
+        self.blank = vocabulary.blank.to(device)
         self.end, self.prefix = vocabulary.end, prefix
-        self.min_words, self.max_words = config.min_words, config.max_words
+        self.min_words, self.max_words, self.max_tokens = (
+            config.min_words,
+            config.max_words,
+            config.max_tokens,
+        )
         self.forbidden = vocabulary.special.to(device).clone()
         self.forbidden[vocabulary.end] = False
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
-        forbidden = self.forbidden[None, : scores.shape[1]].expand(scores.shape).clone()
+        forbidden = self.forbidden[None].expand(scores.shape).clone()
         written = input_ids[:, self.prefix :]
-        counts = self.words[written].sum(dim=1)
-        if written.shape[1]:
-            # The first token begins a word even where its spelling does not show it.
-            counts += (self.words[written[:, 0]] == 0).long()
-        forbidden[:, self.end] |= counts < self.min_words
+        if self.min_words > 0:
+            texts = self.vocabulary.decode(written.tolist())
+            counts = torch.tensor([count_words(text) for text in texts], device=scores.device)
+            missing = self.min_words - counts
+            forbidden[:, self.end] |= missing > 0
+            # No token is left to waste: each must begin a word.
+            hurry = (missing > 0) & (missing >= self.max_tokens - written.shape[1])
+            forbidden |= hurry[:, None] & (self.words == 0)
+        else:
+            counts = self.vocabulary.words(written)
         if self.max_words is not None:
-            after = counts[:, None] + self.words[None, : scores.shape[1]]
-            forbidden |= (after > self.max_words) & (self.words[: scores.shape[1]] > 0)
+            begun = self.words.expand(scores.shape).clone()
+            if written.shape[1]:
+                # After a lone space any token begins a word.
+                begun[self.blank[written[:, -1]]] = self.words.clamp_min(1)
+            begun[:, self.end] = 0
+            # A lone space promises another word.
+            begun[:, self.blank] = 1
+            forbidden |= (counts[:, None] + begun > self.max_words) & (begun > 0)
         return scores.masked_fill(forbidden, -float("inf"))
 
 
