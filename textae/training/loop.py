@@ -3,6 +3,7 @@
 import copy
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +181,10 @@ class Training:
         documents = next(self.documents)
         human = next(self.human)[: len(documents)]
         documents = documents[: len(human)]
-        share = -(-len(documents) // accelerator.num_processes)
-        first = accelerator.process_index * share
-        rows = range(min(first, len(documents) - 1), min(first + share, len(documents)))
+        count, index, processes = len(documents), accelerator.process_index, accelerator.num_processes
+        first = min(count * index // processes, count - 1)
+        # Each row once; only where there are fewer rows than processes some are taken twice.
+        rows = range(first, max(first + 1, count * (index + 1) // processes))
         self.module.train()
         texts: list[str] = []
         if self.step < config.warmup.steps:
@@ -328,7 +330,6 @@ class Training:
             if (self.output / "best").is_dir():
                 self.model = TextAutoencoder.from_pretrained(self.output / "best", self.accelerator.device)
             self.model.save_pretrained(self.output)
-        self.metrics.close()
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self.output
@@ -360,6 +361,8 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
         (output / "metrics.jsonl").unlink(missing_ok=True)
     state.wait_for_everyone()
     try:
-        return Training(config, resume, evaluate).run()
+        training = Training(config, resume, evaluate)
+        with closing(training.metrics):
+            return training.run()
     finally:
         close_log()

@@ -39,6 +39,7 @@ class MetricsLog:
             initial=start,
             unit="step",
             dynamic_ncols=True,
+            delay=1e-3,  # no bar before a first step: what is wrong with the data is told before it
             disable=not accelerator.is_main_process,
         )
         if accelerator.is_main_process:

@@ -1,0 +1,221 @@
+"""Checkpoints: whole or not there, exact, and refused when they are damaged."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from textae.errors import InputError
+from textae.training import checkpoint
+from textae.training.checkpoint import (
+    checkpoints,
+    find_checkpoint,
+    load_checkpoint,
+    load_random_state,
+    remove_later_checkpoints,
+    remove_old_checkpoints,
+    save_checkpoint,
+    save_random_state,
+)
+
+
+def trained(seed, steps=2):
+    torch.manual_seed(seed)
+    network = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, fused=True)
+    for _ in range(steps):
+        learn(network, optimizer)
+    return network, optimizer
+
+
+def learn(network, optimizer):
+    optimizer.zero_grad()
+    network(torch.ones(1, 3)).square().sum().backward()
+    optimizer.step()
+
+
+def test_a_restored_run_goes_on_exactly(tmp_path):
+    network, optimizer = trained(0)
+    state = {"step": 2, "best": -float("inf"), "documents": {"taken": 3}, "metrics": {"loss": [0.1, 1 / 3]}}
+    save_checkpoint(tmp_path / "step-000002", network, optimizer, state)
+    learn(network, optimizer)
+
+    other, other_optimizer = trained(1, steps=3)
+    assert load_checkpoint(tmp_path / "step-000002", other, other_optimizer) == state
+    learn(other, other_optimizer)
+    for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    kept, restored = optimizer.state_dict()["state"], other_optimizer.state_dict()["state"]
+    assert all(torch.equal(kept[i][name], restored[i][name]) for i in kept for name in kept[i])
+
+
+def test_values_of_the_optimizer_that_are_no_tensors_are_kept(tmp_path):
+    network, optimizer = trained(0)
+    first = next(iter(optimizer.state.values()))
+    first["note"] = 1.5
+    save_checkpoint(tmp_path / "step-000002", network, optimizer, {})
+    other, other_optimizer = trained(1)
+    load_checkpoint(tmp_path / "step-000002", other, other_optimizer)
+    assert other_optimizer.state_dict()["state"][0]["note"] == 1.5
+
+
+def test_an_interrupted_save_leaves_the_old_checkpoint_and_no_half_one(tmp_path, monkeypatch):
+    network, optimizer = trained(0)
+    old, new = tmp_path / "step-000002", tmp_path / "step-000004"
+    save_checkpoint(old, network, optimizer, {"step": 2})
+    before = [p.clone() for p in network.parameters()]
+    learn(network, optimizer)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", interrupted)
+        for folder in (new, old):
+            with pytest.raises(KeyboardInterrupt):
+                save_checkpoint(folder, network, optimizer, {"step": 4})
+    assert checkpoints(tmp_path) == [old]
+    assert find_checkpoint(tmp_path, "latest") == old
+    other, other_optimizer = trained(1)
+    assert load_checkpoint(old, other, other_optimizer) == {"step": 2}
+    assert all(torch.equal(a, b) for a, b in zip(before, other.parameters(), strict=True))
+    # The next save is not in the way of what was left, and removes it.
+    save_checkpoint(new, network, optimizer, {"step": 4})
+    remove_old_checkpoints(tmp_path, 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000004"]
+
+
+def test_random_states_of_all_processes_come_along(tmp_path):
+    network, optimizer = trained(0)
+    folder = tmp_path / "step-000002"
+    for index in range(2):
+        save_random_state(folder / f"random-{index}.safetensors")
+    assert checkpoints(tmp_path) == []  # not complete yet
+    save_checkpoint(folder, network, optimizer, {"step": 2})
+    assert sorted(path.name for path in folder.glob("random-*")) == [
+        "random-0.safetensors",
+        "random-1.safetensors",
+    ]
+
+
+def draw():
+    return (
+        torch.rand(3).tolist(),
+        random.random(),
+        random.gauss(0, 1),
+        np.random.rand(2).tolist(),
+        np.random.randn(),
+    )
+
+
+@pytest.mark.parametrize("in_the_middle_of_a_pair", [False, True])
+def test_random_states_of_torch_python_and_numpy_go_on_exactly(tmp_path, in_the_middle_of_a_pair):
+    file = tmp_path / "deeper" / "random.safetensors"
+    if in_the_middle_of_a_pair:  # normal deviates are drawn in pairs: the second one waits
+        random.gauss(0, 1), np.random.randn()
+    save_random_state(file)
+    expected = draw()
+    draw()
+    load_random_state(file)
+    assert draw() == expected
+
+
+def test_a_process_without_a_random_state_keeps_its_own(tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    load_random_state(tmp_path / "none.safetensors")
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_another_generator_of_numpy_is_refused(tmp_path, monkeypatch):
+    state = ("PCG64", np.zeros(1), 0, 0, 0.0)
+    monkeypatch.setattr(checkpoint.np.random, "get_state", lambda legacy: state)
+    with pytest.raises(RuntimeError, match="PCG64"):
+        save_random_state(tmp_path / "random.safetensors")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    folder = tmp_path / "step-000002"
+    save_checkpoint(folder, *trained(0), {"step": 2})
+    return folder
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def rewrite(file):
+    file.write_text(json.dumps({"step": 2}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("model.safetensors", cut),
+        ("optimizer.safetensors", cut),
+        ("state.json", cut),
+        ("state.json", rewrite),
+        ("model.safetensors", lambda file: file.unlink()),
+        ("optimizer.safetensors", lambda file: file.unlink()),
+        ("state.json", lambda file: file.unlink()),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(saved, name, damage):
+    damage(saved / name)
+    with pytest.raises(InputError) as error:
+        load_checkpoint(saved, *trained(1))
+    message = str(error.value)
+    assert str(saved) in message and "without --resume" in message
+    assert "\n" not in message
+
+
+def test_a_checkpoint_of_another_model_is_refused(saved):
+    network = nn.Linear(4, 2)
+    with pytest.raises(InputError, match="another recipe"):
+        load_checkpoint(saved, network, torch.optim.AdamW(network.parameters()))
+
+
+def make(folder, *steps):
+    for step in steps:
+        (folder / f"step-{step:06d}").mkdir(parents=True)
+        (folder / f"step-{step:06d}" / "state.json").touch()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_latest_or_a_named_checkpoint_is_found(tmp_path):
+    make(tmp_path, 200, 1000, 400)
+    (tmp_path / "step-002000").mkdir()  # killed before it was whole
+    assert find_checkpoint(tmp_path, "latest").name == "step-001000"
+    named = tmp_path / "step-000200"
+    assert find_checkpoint(tmp_path / "elsewhere", str(named)) == named
+
+
+def test_no_checkpoint_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"no checkpoint to resume from; start without --resume"):
+        find_checkpoint(tmp_path / "nowhere", "latest")
+    with pytest.raises(InputError, match=r"wrong: this is no checkpoint; name a folder like .*step-000200"):
+        find_checkpoint(tmp_path, "wrong")
+
+
+def test_the_last_checkpoints_are_kept(tmp_path):
+    make(tmp_path, 1, 2, 3)
+    (tmp_path / ".step-000004.tmp").mkdir()
+    (tmp_path / "notes").mkdir()
+    remove_old_checkpoints(tmp_path, 2)
+    assert names(tmp_path) == ["notes", "step-000002", "step-000003"]
+    remove_old_checkpoints(tmp_path, 5)
+    assert names(tmp_path) == ["notes", "step-000002", "step-000003"]
+
+
+def test_later_checkpoints_are_dropped(tmp_path):
+    make(tmp_path, 1, 2, 3)
+    remove_later_checkpoints(tmp_path, 2)
+    assert names(tmp_path) == ["step-000001", "step-000002"]

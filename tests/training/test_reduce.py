@@ -1,0 +1,50 @@
+"""Means over the global batch."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from textae.training.reduce import Reduce
+
+
+def launch_of_two(other):
+    """The first of two processes, the second of which always adds ``other``."""
+    return Reduce(SimpleNamespace(num_processes=2, reduce=lambda value, how: value + other))
+
+
+def test_one_process_has_plain_means(reduce):
+    total = torch.tensor(6.0, requires_grad=True)
+    mean = reduce.mean(total, torch.tensor(4))
+    assert mean.item() == 1.5
+    mean.backward()
+    assert total.grad.item() == 0.25
+    assert reduce.value(mean) == 1.5
+
+
+def test_sums_carry_no_gradient(reduce):
+    assert not reduce.sum(torch.ones(2, requires_grad=True)).requires_grad
+
+
+def test_nothing_to_count_gives_zero_and_no_division_by_it(reduce):
+    assert reduce.mean(torch.tensor(0.0), torch.tensor(0)).item() == 0.0
+
+
+def test_two_processes_share_one_mean_whose_gradient_survives_averaging():
+    # Here 6 over 4 tokens, there 2 over 12: the global mean is 8 / 16.
+    total = torch.tensor(6.0, requires_grad=True)
+    here = launch_of_two(other=12.0).mean(total, torch.tensor(4))
+    there = launch_of_two(other=4.0).mean(torch.tensor(2.0), torch.tensor(12))
+    assert here.item() == 6.0 * 2 / 16
+    assert (here.item() + there.item()) / 2 == 8 / 16
+    assert launch_of_two(other=there.detach()).value(here) == pytest.approx(8 / 16)
+    here.backward()
+    # Averaged with the other process' zero: 1 / 16, as if one process had it all.
+    assert total.grad.item() / 2 == 1 / 16
+
+
+def test_the_value_that_is_summed_is_left_as_it_was():
+    value = torch.tensor([1.0])
+    reduce = Reduce(SimpleNamespace(num_processes=2, reduce=lambda value, how: value.mul_(2)))
+    assert reduce.sum(value).tolist() == [2.0]
+    assert value.tolist() == [1.0]
