@@ -217,7 +217,7 @@ class TextAutoencoder(nn.Module):
         """
         _check(num_beams >= 1, "num_beams", num_beams, "at least 1")
         decoding = Decoding(
-            max_tokens=self.config.max_document_tokens, num_beams=num_beams, no_repeat_ngram_size=4
+            max_tokens=self.config.max_document_tokens, num_beams=num_beams, no_repeat_ngram_size=3
         )
 
         def write(rows: list[list[int]]) -> list[str]:
