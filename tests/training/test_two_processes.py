@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,18 @@ from textae.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4
+
+
+def launch(words, **options):
+    """Run to the end, or end the launcher together with the processes that it started."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, start_new_session=True, **streams, **options) as launcher:
+        try:
+            output, errors = launcher.communicate(timeout=1200)
+        except BaseException:
+            os.killpg(launcher.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(words, launcher.returncode, output, errors)
 
 
 def lines(folder):
@@ -54,9 +67,7 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, bas
         "0",
     ]
     words += [str(ROOT / "scripts" / "train.py"), "--config", str(file)]
-    launched = subprocess.run(
-        [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=550, cwd=tmp_path
-    )
+    launched = launch([sys.executable, *words], env=environment, cwd=tmp_path)
     assert launched.returncode == 0, launched.stderr
     assert "FutureWarning" not in launched.stderr
     assert launched.stdout.count("trained model:") == 1
@@ -65,7 +76,7 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, bas
     assert {"random-0.safetensors", "random-1.safetensors"} <= files
 
     alone, together = lines(one), lines(two)
-    assert len(alone) == len(together) == 8 + 3
+    assert len(alone) == len(together) == 8 + 2
     for first, second in zip(alone, together, strict=True):
         assert first.pop("phase", None) == second.pop("phase", None)
         assert second == pytest.approx(first, abs=TOLERANCE)
