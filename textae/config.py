@@ -204,6 +204,8 @@ class AdversarialConfig:
     """First steps, in which only reconstructor and discriminator learn, on the warm encoder's samples."""
     reader_discount: float = 0.5
     """Discount with which a token is paid for the reader's later scores (0.3 in Wang and Lee's code)."""
+    weigh_content: bool = False
+    """Weigh the document's tokens in the reconstruction reward by their inverse document frequency."""
     real_label: float = 0.9
     """One-sided label smoothing: the discriminator's target for human sentences."""
     rewards: RewardsConfig = field(default_factory=RewardsConfig)

@@ -30,7 +30,7 @@ def rollout():
         wanted_words=torch.tensor([5, 1]),
         finished=torch.tensor([True, True]),
         document_log_probabilities=torch.tensor([[-1.0, -2.0, -3.0], [-4.0, 0.0, 0.0]]),
-        document_mask=torch.tensor([[True, True, True], [True, False, False]]),
+        document_weights=torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
         scores=torch.tensor([[0.5, -7.0, 9.0], [5.0, -5.0, 0.0]]),
         log_probabilities=torch.tensor([[-1.0, -2.0, -0.5], [-3.0, -1.0, 0.0]]),
         reference_log_probabilities=torch.tensor([[-1.5, -1.0, -0.5], [-3.0, -4.0, 0.0]]),
@@ -43,6 +43,12 @@ def test_every_reward_has_its_settings_and_the_other_way_round():
 
 def test_reconstruction_is_the_mean_over_the_documents_own_tokens(rollout):
     assert reconstruction(rollout).tolist() == [-2.0, -4.0]
+
+
+def test_reconstruction_weighs_tokens(rollout):
+    weights = torch.tensor([[0.0, 1.0, 3.0], [0.5, 0.0, 0.0]])
+    weighted = reconstruction(replace(rollout, document_weights=weights))
+    assert weighted.tolist() == [-(1 * 2 + 3 * 3) / 4, -4.0]
 
 
 def test_reader_is_the_score_of_each_prefix_within_its_bounds(rollout):

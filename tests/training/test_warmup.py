@@ -15,6 +15,7 @@ from textae.training.warmup import (
     discriminator_loss,
     pseudo_summary,
     salient_words,
+    token_weights,
     warmup_losses,
 )
 
@@ -219,3 +220,16 @@ def test_a_batch_whose_networks_smooth_says_so(batches, config, documents, human
     assert batches.make(0, range(2), documents, human, CPU).smoothing
     config.warmup.label_smoothing = 0.0
     assert not batches.make(0, range(2), documents, human, CPU).smoothing
+
+
+def test_tokens_of_many_texts_weigh_less_and_running_text_weighs_one_on_average(small_vocabulary):
+    texts = ["the rain", "the sun", "the the fog"]
+    weights = token_weights(small_vocabulary, texts)
+    ids = [token for row in small_vocabulary.encode(texts) for token in row]
+    assert weights[ids].mean().item() == pytest.approx(1.0)
+    the = small_vocabulary.encode(["the"])[0][0]
+    seldom = [token for token in ids if ids.count(token) == 1]
+    # log(4 / 3) in each of the three texts, log(4 / 1) in one
+    ratio = math.log(4 / 3) / math.log(4)
+    assert weights[the].item() == pytest.approx(ratio * weights[seldom[0]].item(), rel=1e-5)
+    assert weights[small_vocabulary.special].abs().sum() == 0

@@ -12,6 +12,7 @@ from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs, Tex
 from textae.models.decoding import Decoding, decode
 from textae.models.encoder import Encoder
 from textae.training.advantage import (
+    against_other_samples,
     center,
     center_by_position,
     discounted_returns,
@@ -47,11 +48,19 @@ class AdversarialStep:
         config: the whole recipe.
         vocabulary: of all networks.
         reference: frozen copy of the warm encoder, outside the trained module.
+        token_weights: (V,) weight of each token in the reconstruction reward.
         reduce: sums over processes.
     """
 
-    def __init__(self, config: TrainingConfig, vocabulary: Vocabulary, reference: Encoder, reduce: Reduce):
-        self.config, self.vocabulary = config, vocabulary
+    def __init__(
+        self,
+        config: TrainingConfig,
+        vocabulary: Vocabulary,
+        reference: Encoder,
+        token_weights: torch.Tensor,
+        reduce: Reduce,
+    ):
+        self.config, self.vocabulary, self.token_weights = config, vocabulary, token_weights
         self.reference, self.reduce = reference.eval().requires_grad_(False), reduce
 
     def sample(
@@ -133,19 +142,24 @@ class AdversarialStep:
             wanted_words=sampled.wanted_words,
             finished=(target.ids == self.vocabulary.end).any(dim=1),
             document_log_probabilities=outputs.document_log_probabilities.detach(),
-            document_mask=inputs.reconstructor_target.mask,
+            document_weights=self._weights(inputs.reconstructor_target),
             scores=scores.detach(),
             log_probabilities=outputs.summary_log_probabilities.detach(),
             reference_log_probabilities=reference,
         )
 
+    def _weights(self, documents: TokenBatch) -> torch.Tensor:
+        weights = self.token_weights.to(documents.ids.device)
+        return weights[documents.ids] * documents.mask
+
     def advantages(self, rollout: Rollout, group: int) -> tuple[torch.Tensor, dict[str, float]]:
         """Sum of the weighted advantages (N, T) of all rewards, and each reward raw and weighted.
 
         Rewards of a whole summary are compared with the baseline; rewards of a token are centred
-        by position and discounted backwards. Each is normalised on its own before the sum (GDPO,
-        2601.05242), by the deviation over the batch and never over one document's samples, which
-        would favour documents whose samples are alike (Dr. GRPO, 2503.20783).
+        by position, discounted backwards and, with leave-one-out, compared with the other samples.
+        Each is normalised on its own before the sum (GDPO, 2601.05242), by the deviation over the
+        batch and never over one document's samples, which would favour documents whose samples
+        are alike (Dr. GRPO, 2503.20783).
         """
         config, mask = self.config.adversarial, rollout.summaries.mask
         judged = self._judged(mask, group)
@@ -164,6 +178,8 @@ class AdversarialStep:
                 sums, counts = self._over_processes(sums, counts)
                 centred = center_by_position(raw, judged, (sums / counts.clamp_min(1.0))[: raw.shape[1]])
                 advantage = discounted_returns(centred, judged, config.reader_discount)
+                if config.baseline == "leave_one_out":
+                    advantage = against_other_samples(advantage, judged, group)
             if settings.normalize:
                 square = self.reduce.mean((advantage.square() * kept).sum(), kept.sum())
                 advantage = advantage / (self.reduce.value(square) ** 0.5 + 1e-6)

@@ -35,7 +35,7 @@ from textae.training.launch import join_processes
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
 from textae.training.reduce import Reduce
-from textae.training.warmup import WarmupBatches, WordWeights, warmup_losses
+from textae.training.warmup import WarmupBatches, WordWeights, token_weights, warmup_losses
 
 # Scores a model on pairs: names and numbers, "score" being what the best checkpoint has most of.
 Evaluate = Callable[[TextAutoencoder, list[Pair]], dict[str, float]]
@@ -116,6 +116,9 @@ class Training:
             human = [row["text"] for row in self.human_texts.take(limit)]
             tokenizer = train_tokenizer([*documents, *human], config.tokenizer.vocabulary_size)
         self.vocabulary = vocabulary_of(tokenizer)
+        self.token_weights = torch.ones(len(self.vocabulary))
+        if config.adversarial.weigh_content:
+            self.token_weights = token_weights(self.vocabulary, documents)
         if self.is_main and name != str(saved):  # which other processes may be reading just now
             tokenizer.save_pretrained(saved)
         model = TextAutoencoder(
@@ -171,7 +174,9 @@ class Training:
             reference: Encoder = warm.encoder
         else:
             reference = copy.deepcopy(self.model.encoder)
-        self.reference = AdversarialStep(self.config, self.vocabulary, reference, self.reduce)
+        self.reference = AdversarialStep(
+            self.config, self.vocabulary, reference, self.token_weights, self.reduce
+        )
 
     # One step ------------------------------------------------------------------------------------
 

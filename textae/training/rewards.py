@@ -30,7 +30,7 @@ class Rollout:
         wanted_words: (N,) the lengths that were asked for.
         finished: (N,) whether a summary ended by itself.
         document_log_probabilities: (N, S) of the documents' tokens given the summaries, 0 on padding.
-        document_mask: (N, S).
+        document_weights: (N, S) how much each of the document's tokens counts, 0 on padding.
         scores: (N, T) discriminator logits of the prefixes.
         log_probabilities: (N, T) of the summaries under the policy.
         reference_log_probabilities: (N, T) under the warm encoder.
@@ -42,16 +42,21 @@ class Rollout:
     wanted_words: torch.Tensor
     finished: torch.Tensor
     document_log_probabilities: torch.Tensor
-    document_mask: torch.Tensor
+    document_weights: torch.Tensor
     scores: torch.Tensor
     log_probabilities: torch.Tensor
     reference_log_probabilities: torch.Tensor
 
 
 def reconstruction(rollout: Rollout) -> torch.Tensor:
-    """Mean log-probability (N,) of the document's tokens given the summary, in nats."""
-    totals = rollout.document_log_probabilities.sum(dim=1)
-    return totals / rollout.document_mask.sum(dim=1)
+    """Weighted mean log-probability (N,) of the document's tokens given the summary, in nats.
+
+    Without weights a summary is paid as much for a copied ``of the`` as for a name, and the
+    cheapest summary is the document's beginning, word for word.
+    """
+    weights = rollout.document_weights
+    totals = (rollout.document_log_probabilities * weights).sum(dim=1)
+    return totals / weights.sum(dim=1).clamp_min(1e-6)
 
 
 def reader(rollout: Rollout) -> torch.Tensor:

@@ -39,6 +39,22 @@ class WordWeights:
         return self.weights.get(word, self.unseen)
 
 
+def token_weights(vocabulary: Vocabulary, texts: list[str]) -> torch.Tensor:
+    """Inverse document frequencies (V,) of tokens, of mean 1 over running text; 0 for special ones.
+
+    A token that no text has weighs as much as one that a single text has.
+    """
+    counts, running = torch.zeros(len(vocabulary)), torch.zeros(len(vocabulary))
+    for row in vocabulary.encode(texts):
+        ids = torch.tensor(row)
+        counts[ids.unique()] += 1
+        running += torch.bincount(ids, minlength=len(vocabulary))
+    weights = torch.log((len(texts) + 1) / counts.clamp_min(1.0))
+    weights[vocabulary.special] = 0.0
+    mean = (weights * running).sum() / running.sum().clamp_min(1.0)
+    return weights / mean.clamp_min(1e-6)
+
+
 def salient_words(words: list[str], count: int, weights: WordWeights) -> list[str]:
     """The ``count`` rarest words, in their order; earlier ones win where two are alike."""
     ranked = sorted(range(len(words)), key=lambda i: (-weights[words[i]], i))
