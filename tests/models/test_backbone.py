@@ -156,14 +156,14 @@ def test_overrides_are_set_and_unknown_ones_refused(tiny_vocabulary, build_netwo
     with pytest.raises(InputError) as caught:
         scratch_configuration(settings, tiny_vocabulary, 50)
     assert str(caught.value) == (
-        'overrides: a bart network has no field "activation_functon"; did you mean "activation_function"?.'
+        'overrides: a bart network has no field "activation_functon"; did you mean "activation_function"?'
     )
 
 
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
-        ("brt", '"brt" is no encoder-decoder architecture of transformers; did you mean "bart"?.'),
+        ("brt", '"brt" is no encoder-decoder architecture of transformers; did you mean "bart"?'),
         ("gpt2", '"gpt2" is no encoder-decoder architecture of transformers.'),
         ("prophetnet", 'architecture "prophetnet" has no size "width"; use t5, bart or mbart.'),
     ],

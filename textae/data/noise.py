@@ -62,5 +62,5 @@ def break_sentence(words: list[str], generator: random.Random) -> list[str]:
     if kind == 2:
         at = generator.randrange(len(words))
         return [*words[: at + 1], *words[at:]]
-    begin = generator.randrange(max(1, len(words) // 2))
+    begin = generator.randint(1, max(1, len(words) // 2))
     return words[begin:] + words[:begin]

@@ -52,7 +52,9 @@ def scratch_configuration(config: NetworkConfig, vocabulary: Vocabulary, max_pos
     known = list(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
     if config.architecture not in known:
         hint = nearest(config.architecture, known)
-        raise InputError(f'"{config.architecture}" is no encoder-decoder architecture of transformers{hint}.')
+        raise InputError(
+            f'"{config.architecture}" is no encoder-decoder architecture of transformers{hint or "."}'
+        )
     network = AutoConfig.for_model(config.architecture)
     for name, alternatives in _SIZES.items():
         found = next((names for names in alternatives if hasattr(network, names[0])), ())
@@ -69,7 +71,9 @@ def scratch_configuration(config: NetworkConfig, vocabulary: Vocabulary, max_pos
     for field, value in config.overrides.items():
         if not hasattr(network, field):
             hint = nearest(field, network.to_dict())
-            raise InputError(f'overrides: a {config.architecture} network has no field "{field}"{hint}.')
+            raise InputError(
+                f'overrides: a {config.architecture} network has no field "{field}"{hint or "."}'
+            )
         setattr(network, field, value)
     network.vocab_size = len(vocabulary)
     network.pad_token_id, network.bos_token_id = vocabulary.pad, vocabulary.start
