@@ -3,7 +3,6 @@
 import torch
 
 from textae.training.advantage import (
-    against_other_samples,
     center,
     center_by_position,
     discounted_returns,
@@ -63,11 +62,3 @@ def test_no_discount_of_the_future_pays_each_token_for_itself_and_a_full_one_for
     mask = torch.ones(1, 3, dtype=torch.bool)
     assert discounted_returns(rewards, mask, 0.0).tolist() == [[1.0, 2.0, 4.0]]
     assert discounted_returns(rewards, mask, 1.0).tolist() == [[7.0, 6.0, 4.0]]
-
-
-def test_other_samples_are_what_a_token_is_compared_with():
-    mask = torch.tensor([[1, 1], [1, 0], [1, 1], [1, 1]], dtype=torch.bool)
-    advantages = torch.tensor([[3.0, 1.0], [5.0, 99.0], [1.0, 1.0], [1.0, 1.0]])
-    compared = against_other_samples(advantages, mask, samples=2)
-    # Row means are 2 and 5, 1 and 1; padding neither counts nor gets anything.
-    assert compared.tolist() == [[-2.0, -4.0], [3.0, 0.0], [0.0, 0.0], [0.0, 0.0]]

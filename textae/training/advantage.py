@@ -38,19 +38,6 @@ def center_by_position(rewards: torch.Tensor, mask: torch.Tensor, mean: torch.Te
     return (rewards - mean[None, :]) * mask.to(rewards.dtype)
 
 
-def against_other_samples(advantages: torch.Tensor, mask: torch.Tensor, samples: int) -> torch.Tensor:
-    """Per-token advantages (N, T) minus the mean of the document's other samples; 0 on padding.
-
-    A document with strange names makes all of its summaries look strange: what counts is which of
-    them looks least so. Means are over tokens, a row's own tokens left out.
-    """
-    kept = mask.to(advantages.dtype)
-    means = (advantages * kept).sum(dim=1) / kept.sum(dim=1).clamp_min(1.0)
-    groups = means.view(-1, samples)
-    others = (groups.sum(dim=1, keepdim=True) - groups) / (samples - 1)
-    return (advantages - others.view(-1, 1)) * kept
-
-
 def discounted_returns(rewards: torch.Tensor, mask: torch.Tensor, discount: float) -> torch.Tensor:
     """Discounted sums (N, T) of the rewards at and after each token; 0 on padding.
 

@@ -12,7 +12,6 @@ from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs, Tex
 from textae.models.decoding import Decoding, decode
 from textae.models.encoder import Encoder
 from textae.training.advantage import (
-    against_other_samples,
     center,
     center_by_position,
     discounted_returns,
@@ -156,10 +155,9 @@ class AdversarialStep:
         """Sum of the weighted advantages (N, T) of all rewards, and each reward raw and weighted.
 
         Rewards of a whole summary are compared with the baseline; rewards of a token are centred
-        by position, discounted backwards and, with leave-one-out, compared with the other samples.
-        Each is normalised on its own before the sum (GDPO, 2601.05242), by the deviation over the
-        batch and never over one document's samples, which would favour documents whose samples
-        are alike (Dr. GRPO, 2503.20783).
+        by position and discounted backwards. Each is normalised on its own before the sum (GDPO,
+        2601.05242), by the deviation over the batch and never over one document's samples, which
+        would favour documents whose samples are alike (Dr. GRPO, 2503.20783).
         """
         config, mask = self.config.adversarial, rollout.summaries.mask
         judged = self._judged(mask, group)
@@ -178,8 +176,6 @@ class AdversarialStep:
                 sums, counts = self._over_processes(sums, counts)
                 centred = center_by_position(raw, judged, (sums / counts.clamp_min(1.0))[: raw.shape[1]])
                 advantage = discounted_returns(centred, judged, config.reader_discount)
-                if config.baseline == "leave_one_out":
-                    advantage = against_other_samples(advantage, judged, group)
             if settings.normalize:
                 square = self.reduce.mean((advantage.square() * kept).sum(), kept.sum())
                 advantage = advantage / (self.reduce.value(square) ** 0.5 + 1e-6)
