@@ -414,7 +414,7 @@ def test_what_a_line_of_metrics_says_of_the_summaries(step, config, small_vocabu
         "summary/unfinished": 0.5,
         "summary/length_error": 1.0,
         "summary/copied": (1 / 2 + 3 / 4) / 2,
-        "summary/repeated_bigrams": 0.5,
+        "summary/repetitive": 0.5,
         "policy/entropy": 3.5,
         "policy/kl": -3.5,
         "reward/kl": 3.5,

@@ -7,7 +7,7 @@ from textae.training.collapse import CollapseSigns
 HEALTHY = {
     "summary/words": 8.0,
     "summary/unfinished": 0.05,
-    "summary/repeated_bigrams": 0.1,
+    "summary/repetitive": 0.1,
     "summary/copied": 0.7,
     "discriminator/accuracy": 0.8,
     "policy/kl": 0.2,
@@ -39,7 +39,7 @@ def test_nothing_is_said_before_the_window_is_full():
         ({"summary/words": 12.1}, {"summary/words": 12.0}, "length at its bound: 12.1 words"),
         ({"summary/unfinished": 0.26}, {"summary/unfinished": 0.25}, "26% do not end"),
         ({"summary/words": 1.9}, {"summary/words": 2.0}, "nearly empty: 1.9 words"),
-        ({"summary/repeated_bigrams": 0.51}, {"summary/repeated_bigrams": 0.5}, "repeat themselves"),
+        ({"summary/repetitive": 0.51}, {"summary/repetitive": 0.5}, "repeat themselves"),
         ({"discriminator/accuracy": 0.98}, {"discriminator/accuracy": 0.96}, "right 98% of the time"),
         ({"discriminator/accuracy": 0.51}, {"discriminator/accuracy": 0.53}, "only guesses"),
         ({"discriminator/accuracy": 0.49}, {"discriminator/accuracy": 0.47}, "only guesses"),

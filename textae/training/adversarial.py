@@ -249,7 +249,7 @@ class AdversarialStep:
             "summary/unfinished": (~rollout.finished).float().sum(),
             "summary/length_error": (rollout.words - rollout.wanted_words).abs().float().sum(),
             "summary/copied": torch.tensor(sum(copied), device=device),
-            "summary/repeated_bigrams": torch.tensor(sum(repeated), device=device),
+            "summary/repetitive": torch.tensor(sum(repeated), device=device),
         }
         described = {name: reduce.value(reduce.mean(total, rows)) for name, total in columns.items()}
         tokens = judged.sum()

@@ -53,7 +53,7 @@ class CollapseSigns:
             found.append(
                 f"{repeated:.0%} of summaries are repeated; raise adversarial.rewards.reconstruction.weight"
             )
-        if self._mean("summary/repeated_bigrams") > 0.5:
+        if self._mean("summary/repetitive") > 0.5:
             found.append("summaries repeat themselves; raise adversarial.rewards.repetition.weight")
         if accuracy > 0.97:
             found.append(
