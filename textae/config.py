@@ -148,8 +148,8 @@ class WarmupConfig:
     """Learning rate of the discriminator."""
     warmup_steps: int = 100
     """Steps over which the learning rate rises."""
-    pseudo_summary_share: float = 0.1
-    """Share of encoder targets that are the first words of documents instead of de-noised human sentences."""
+    pseudo_summary_share: float = 0.0
+    """Share of encoder targets that are first words of documents, not sentences; it teaches to copy them."""
     label_smoothing: float = 0.1
     """Label smoothing of the encoder's target."""
 
