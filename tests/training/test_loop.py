@@ -101,7 +101,7 @@ def test_metrics_of_both_phases(run):
     rewards = {
         f"reward/{name}{end}" for name in RewardsConfig.__dataclass_fields__ for end in ("", "_weighted")
     }
-    summary = {"words", "unfinished", "length_error", "copied", "repeated_bigrams"}
+    summary = {"words", "unfinished", "length_error", "copied", "repetitive"}
     for line in steps[:6]:
         assert set(line) == common | {"loss/encoder"}
     for line in steps[6:]:
