@@ -80,6 +80,8 @@ class NetworkConfig:
     """Dropout rate."""
     copy_head: bool = True
     """Mix the vocabulary's probabilities with those of copying a token of the source."""
+    copy_runs: bool = True
+    """Let the copy head prefer the token after the one just copied from the first step on."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """Any further fields of the Hugging Face configuration."""
 

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from textae.config import NetworkConfig
 from textae.data.batches import TokenBatch, pad_rows
 from textae.models.backbone import Backbone, build_network
 from textae.models.copying import (
@@ -148,6 +149,13 @@ def test_keys_see_the_token_before_and_start_alike_to_queries():
     assert moved.tolist() == [False, True, True, False]
 
 
+def test_without_runs_keys_see_their_own_token_only():
+    torch.manual_seed(0)
+    head = CopyHead(WIDTH, runs=False)
+    states = torch.randn(1, 4, WIDTH)
+    assert torch.equal(head.keys(states), head.key(states))
+
+
 # Through a whole network -----------------------------------------------------------------------------
 
 
@@ -155,7 +163,8 @@ def test_keys_see_the_token_before_and_start_alike_to_queries():
 def network(request, tiny_vocabulary, build_network_config):
     torch.manual_seed(1)
     backbone = Backbone(build_network(build_network_config(), tiny_vocabulary, 60))
-    network = Seq2Seq(backbone, request.param == "copy head", tiny_vocabulary).eval()
+    config = NetworkConfig(copy_head=request.param == "copy head")
+    network = Seq2Seq(backbone, config, tiny_vocabulary).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.dim() > 1:

@@ -94,10 +94,8 @@ class TextAutoencoder(nn.Module):
             build_network(config.encoder, vocabulary, positions),
             build_network(config.reconstructor, vocabulary, positions),
         )
-        self.encoder = Encoder(Backbone(encoder), config.encoder.copy_head, vocabulary)
-        self.reconstructor = Reconstructor(
-            Backbone(reconstructor), config.reconstructor.copy_head, vocabulary
-        )
+        self.encoder = Encoder(Backbone(encoder), config.encoder, vocabulary)
+        self.reconstructor = Reconstructor(Backbone(reconstructor), config.reconstructor, vocabulary)
         for part in (self.encoder, self.reconstructor):
             limit = part.backbone.positions
             if limit is not None and longest + _EXTRA_POSITIONS > limit:

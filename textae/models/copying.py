@@ -29,22 +29,25 @@ class CopyHead(nn.Module):
 
     A gate mixes the vocabulary's distribution with attention over the source's tokens. The
     attention is computed here and not taken from the decoder, so that the backbone may be of any
-    family and may use fused attention. A token's key also sees the token before it, and starts out
-    alike to the query: whoever has just copied a token finds the one after it from the first step
-    on, where a network from scratch needs thousands of steps to learn to copy runs.
+    family and may use fused attention. With ``runs`` a token's key also sees the token before it,
+    and starts out alike to the query: whoever has just copied a token finds the one after it from
+    the first step on, where a network from scratch needs hundreds of steps to learn to copy runs.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, runs: bool = True):
         super().__init__()
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
-        self.key_before = nn.Linear(width, width, bias=False)
+        self.key_before = nn.Linear(width, width, bias=False) if runs else None
         self.gate = nn.Linear(2 * width, 1)
-        with torch.no_grad():
-            self.key_before.weight.copy_(self.query.weight)
+        if self.key_before is not None:
+            with torch.no_grad():
+                self.key_before.weight.copy_(self.query.weight)
 
     def keys(self, states: torch.Tensor) -> torch.Tensor:
         """Source states (B, S, W) to keys (B, S, W)."""
+        if self.key_before is None:
+            return self.key(states)
         before = F.pad(states[:, :-1], (0, 0, 1, 0))
         return self.key(states) + self.key_before(before)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from textae.config import NetworkConfig
 from textae.data.batches import TokenBatch
 from textae.data.tokenizer import Vocabulary
 from textae.models.backbone import Backbone
@@ -40,10 +41,10 @@ class Source:
 class Seq2Seq(nn.Module):
     """A backbone with an optional copy head and the ids of the vocabulary."""
 
-    def __init__(self, backbone: Backbone, copy_head: bool, vocabulary: Vocabulary):
+    def __init__(self, backbone: Backbone, config: NetworkConfig, vocabulary: Vocabulary):
         super().__init__()
         self.backbone = backbone
-        self.copy_head = CopyHead(backbone.width) if copy_head else None
+        self.copy_head = CopyHead(backbone.width, config.copy_runs) if config.copy_head else None
         self.pad, self.start, self.end, self.mask = (
             vocabulary.pad,
             vocabulary.start,
