@@ -126,6 +126,8 @@ class NoiseConfig:
     """Fewest and most words in a fragment."""
     late_fragments: float = 0.0
     """How much fragments tend to the end, for text that says the main thing first; 0 for anywhere."""
+    similar_documents: float = 0.0
+    """Share of sentences whose fragments come from a document that shares rare words with them."""
     shuffle_distance: float = 1.0
     """Words move by about this many positions; more teaches the encoder to scramble."""
     drop: float = 0.1

@@ -61,7 +61,7 @@ _RATES = (
     "optimizer.adam_beta2",
 )
 
-_SHARES = ("warmup.pseudo_summary_share", "adversarial.reader_discount")
+_SHARES = ("warmup.pseudo_summary_share", "noise.similar_documents", "adversarial.reader_discount")
 
 _NOT_EMPTY = (
     "data.documents",

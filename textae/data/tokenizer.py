@@ -86,8 +86,9 @@ class Vocabulary:
 
     ``words_of_token`` (V,) is the number of words that each token begins, so that lengths in
     words are known while decoding; ``blank`` (V,) is true for tokens that are white space alone:
-    whatever follows one begins a word. ``source_prefix`` and ``source_suffix`` are the special
-    tokens that the tokenizer puts around a text.
+    whatever follows one begins a word. ``begins_unit`` (V,) is false for tokens that go on with the
+    letters or digits of the word before them. ``source_prefix`` and ``source_suffix`` are the
+    special tokens that the tokenizer puts around a text.
     """
 
     tokenizer: Any
@@ -101,6 +102,7 @@ class Vocabulary:
     words_of_token: torch.Tensor = field(repr=False)
     special: torch.Tensor = field(repr=False)
     blank: torch.Tensor = field(repr=False)
+    begins_unit: torch.Tensor = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.tokenizer)
@@ -173,7 +175,7 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
     at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
     special = torch.zeros(len(tokenizer), dtype=torch.bool)
     special[sorted({*tokenizer.all_special_ids, *tokenizer.convert_tokens_to_ids(length_tokens())})] = True
-    words_of_token, blank = _words_of_token(tokenizer, special)
+    words_of_token, blank, begins_unit = _words_of_token(tokenizer, special)
     return Vocabulary(
         tokenizer=tokenizer,
         pad=tokenizer.pad_token_id,
@@ -186,6 +188,7 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
         words_of_token=words_of_token,
         special=special,
         blank=blank,
+        begins_unit=begins_unit,
     )
 
 
@@ -193,9 +196,11 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _words_of_token(tokenizer: Any, special: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _words_of_token(
+    tokenizer: Any, special: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     word_piece = type(tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
-    counts, blanks = [], []
+    counts, blanks, begins_unit = [], [], []
     for index, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))):
         text = ""
         if token is None or special[index]:
@@ -203,6 +208,7 @@ def _words_of_token(tokenizer: Any, special: torch.Tensor) -> tuple[torch.Tensor
         elif word_piece:
             # Its decoder writes these without a space before them.
             counts.append(int(not token.startswith("##") and token not in (".", ",", "?", "!")))
+            text = token.removeprefix("##")
         else:
             text = tokenizer.decode([index])
             begins = token[:1] in ("\u0120", "\u2581") and bool(text.strip())  # byte-level, SentencePiece
@@ -210,4 +216,5 @@ def _words_of_token(tokenizer: Any, special: torch.Tensor) -> tuple[torch.Tensor
             # SentencePiece decoders strip the space that a lone one of their tokens stands for.
             text = text or " " * (token == "\u2581")
         blanks.append(bool(text) and not text.strip())
-    return torch.tensor(counts), torch.tensor(blanks)
+        begins_unit.append(counts[-1] > 0 or not text[:1].isalnum())
+    return torch.tensor(counts), torch.tensor(blanks), torch.tensor(begins_unit)

@@ -148,6 +148,7 @@ class TextAutoencoder(nn.Module):
         num_beams: int = 1,
         length_penalty: float = 1.0,
         no_repeat_ngram_size: int = 3,
+        whole_words: bool | None = None,
         do_sample: bool = False,
         temperature: float = 1.0,
         seed: int = 0,
@@ -163,6 +164,9 @@ class TextAutoencoder(nn.Module):
             num_beams: beams of beam search; 1 is greedy.
             length_penalty: beam scores are divided by length to this power.
             no_repeat_ngram_size: no n-gram of this many tokens comes twice; 0 allows it.
+            whole_words: a word of several pieces must be one of the document's (see
+                :class:`~textae.models.constraints.WholeWords`); by default so where the encoder was
+                trained from scratch, which seldom spells new words well.
             do_sample: sample instead of taking the most probable token.
             temperature: of sampling.
             seed: of sampling.
@@ -192,6 +196,7 @@ class TextAutoencoder(nn.Module):
             num_beams=num_beams,
             length_penalty=length_penalty,
             no_repeat_ngram_size=no_repeat_ngram_size,
+            whole_words=self.config.encoder.checkpoint is None if whole_words is None else whole_words,
             do_sample=do_sample,
             temperature=temperature,
             seed=seed,

@@ -1,33 +1,12 @@
 """Writing token by token: training samples, greedy, sampling and beam search."""
 
-from dataclasses import dataclass
-
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, NoRepeatNGramLogitsProcessor
+from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor
 
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
-from textae.data.words import count_words
+from textae.models.constraints import Decoding, WholeWords, WordLimits
 from textae.models.seq2seq import Seq2Seq, Source
-
-
-@dataclass
-class Decoding:
-    """How text is written.
-
-    Lengths are in words; ``max_tokens`` is a hard stop. ``no_repeat_ngram_size`` of 0 allows
-    everything; beams above 1 exclude sampling.
-    """
-
-    max_tokens: int = 24
-    min_words: int = 0
-    max_words: int | None = None
-    num_beams: int = 1
-    length_penalty: float = 1.0
-    no_repeat_ngram_size: int = 0
-    do_sample: bool = False
-    temperature: float = 1.0
-    seed: int = 0
 
 
 @torch.no_grad()
@@ -73,52 +52,6 @@ def mask_after_end(tokens: torch.Tensor, end: int) -> torch.Tensor:
     return (ends == 0) | ((ends == 1) & is_end)
 
 
-class WordLimits(LogitsProcessor):
-    """Keeps texts between a least and a greatest number of words, and special tokens out of them.
-
-    The least number is exact: it is counted in the text. The greatest is counted by token, which is
-    cheap, and which parts of Chinese or Japanese characters can escape.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, config: Decoding, prefix: int, device: torch.device):
-        self.vocabulary = vocabulary
-        self.words = vocabulary.words_of_token.to(device)
-        self.blank = vocabulary.blank.to(device)
-        self.end, self.prefix = vocabulary.end, prefix
-        self.min_words, self.max_words, self.max_tokens = (
-            config.min_words,
-            config.max_words,
-            config.max_tokens,
-        )
-        self.forbidden = vocabulary.special.to(device).clone()
-        self.forbidden[vocabulary.end] = False
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
-        forbidden = self.forbidden[None].expand(scores.shape).clone()
-        written = input_ids[:, self.prefix :]
-        if self.min_words > 0:
-            texts = self.vocabulary.decode(written.tolist())
-            counts = torch.tensor([count_words(text) for text in texts], device=scores.device)
-            missing = self.min_words - counts
-            forbidden[:, self.end] |= missing > 0
-            # No token is left to waste: each must begin a word.
-            hurry = (missing > 0) & (missing >= self.max_tokens - written.shape[1])
-            forbidden |= hurry[:, None] & (self.words == 0)
-        else:
-            counts = self.vocabulary.words(written)
-        if self.max_words is not None:
-            begun = self.words.expand(scores.shape).clone()
-            if written.shape[1]:
-                # After a lone space any token begins a word.
-                begun[self.blank[written[:, -1]]] = self.words.clamp_min(1)
-            begun[:, self.end] = 0
-            # A lone space promises another word.
-            begun[:, self.blank] = 1
-            forbidden |= (counts[:, None] + begun > self.max_words) & (begun > 0)
-        return scores.masked_fill(forbidden, -float("inf"))
-
-
 @torch.no_grad()
 def decode(
     network: Seq2Seq,
@@ -135,6 +68,8 @@ def decode(
     processors = LogitsProcessorList([WordLimits(vocabulary, config, prefix.shape[1], device)])
     if config.no_repeat_ngram_size > 0:
         processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
+    if config.whole_words:
+        processors.append(WholeWords(vocabulary, source.ids.tolist(), prefix.shape[1]))
     if beams > 1:
         return _beam_search(network, source, prefix, processors, config)
     generator = torch.Generator(device=device).manual_seed(config.seed) if config.do_sample else None

@@ -20,6 +20,7 @@ from textae.errors import InputError
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.encoder import Encoder
 from textae.settings import save_config
+from textae.data.similar import SimilarDocuments
 from textae.training.adversarial import AdversarialStep
 from textae.training.checkpoint import (
     find_checkpoint,
@@ -137,7 +138,8 @@ class Training:
         self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.model: TextAutoencoder = self.accelerator.unwrap_model(self.module)
         self.reduce = Reduce(self.accelerator)
-        self.warmup = WarmupBatches(config, self.vocabulary, self.weights)
+        similar = SimilarDocuments(documents) if config.noise.similar_documents > 0 else None
+        self.warmup = WarmupBatches(config, self.vocabulary, self.weights, similar)
         if self.is_main:
             logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)
             for network in NETWORKS:

@@ -1,0 +1,129 @@
+"""What may be written next while decoding: bounds on the length, and words that stay whole."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import LogitsProcessor
+
+from textae.data.tokenizer import Vocabulary
+from textae.data.words import count_words
+
+@dataclass
+class Decoding:
+    """How text is written.
+
+    Lengths are in words; ``max_tokens`` is a hard stop. ``no_repeat_ngram_size`` of 0 allows
+    everything; ``whole_words`` is explained at :class:`~WholeWords`;
+    beams above 1 exclude sampling.
+    """
+
+    max_tokens: int = 24
+    min_words: int = 0
+    max_words: int | None = None
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    whole_words: bool = False
+    do_sample: bool = False
+    temperature: float = 1.0
+    seed: int = 0
+
+
+class WordLimits(LogitsProcessor):
+    """Keeps texts between a least and a greatest number of words, and special tokens out of them.
+
+    The least number is exact: it is counted in the text. The greatest is counted by token, which is
+    cheap, and which parts of Chinese or Japanese characters can escape.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, config: Decoding, prefix: int, device: torch.device):
+        self.vocabulary = vocabulary
+        self.words = vocabulary.words_of_token.to(device)
+        self.blank = vocabulary.blank.to(device)
+        self.end, self.prefix = vocabulary.end, prefix
+        self.min_words, self.max_words, self.max_tokens = (
+            config.min_words,
+            config.max_words,
+            config.max_tokens,
+        )
+        self.forbidden = vocabulary.special.to(device).clone()
+        self.forbidden[vocabulary.end] = False
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
+        forbidden = self.forbidden[None].expand(scores.shape).clone()
+        written = input_ids[:, self.prefix :]
+        if self.min_words > 0:
+            texts = self.vocabulary.decode(written.tolist())
+            counts = torch.tensor([count_words(text) for text in texts], device=scores.device)
+            missing = self.min_words - counts
+            forbidden[:, self.end] |= missing > 0
+            # No token is left to waste: each must begin a word.
+            hurry = (missing > 0) & (missing >= self.max_tokens - written.shape[1])
+            forbidden |= hurry[:, None] & (self.words == 0)
+        else:
+            counts = self.vocabulary.words(written)
+        if self.max_words is not None:
+            begun = self.words.expand(scores.shape).clone()
+            if written.shape[1]:
+                # After a lone space any token begins a word.
+                begun[self.blank[written[:, -1]]] = self.words.clamp_min(1)
+            begun[:, self.end] = 0
+            # A lone space promises another word.
+            begun[:, self.blank] = 1
+            forbidden |= (counts[:, None] + begun > self.max_words) & (begun > 0)
+        return scores.masked_fill(forbidden, -float("inf"))
+
+
+class WholeWords(LogitsProcessor):
+    """Keeps words whole: one of several pieces must be a word of the source, written to its end.
+
+    A network that copies piece by piece sometimes leaves a name half-way for another (``zag`` of
+    ``zagreb``, then ``om``). Words of one piece are free, for they are the vocabulary's own; so are
+    pieces that begin with anything but a letter or digit, and Chinese or Japanese characters. Where
+    nothing would be left to write, nothing is forbidden.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, sources: list[list[int]], prefix: int):
+        self.free, self.prefix = vocabulary.begins_unit.clone(), prefix
+        self.free[vocabulary.end] = True
+        self.begins = begins = vocabulary.begins_unit.tolist()
+        special = vocabulary.special.tolist()
+        # For each source, what may follow each beginning of a word; None stands for the word's end.
+        self.following: list[dict[tuple[int, ...], set[int | None]]] = []
+        for row in sources:
+            following: dict[tuple[int, ...], set[int | None]] = {}
+            word: tuple[int, ...] = ()
+            for token in [*row, vocabulary.end]:
+                if special[token] or begins[token]:
+                    if word:
+                        following.setdefault(word, set()).add(None)
+                    word = () if special[token] else (token,)
+                else:
+                    following.setdefault(word, set()).add(token)
+                    word = (*word, token)
+            self.following.append(following)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
+        free = self.free.to(scores.device)
+        allowed = torch.zeros_like(scores, dtype=torch.bool)
+        for row, written in enumerate(input_ids[:, self.prefix :].tolist()):
+            word = self._current(written)
+            following = self.following[row].get(word, set())
+            if len(word) < 2 or None in following:
+                allowed[row] = free
+            inside = [token for token in following if token is not None]
+            allowed[row, inside] = True
+        chosen = scores.masked_fill(~allowed, -float("inf"))
+        stuck = (chosen == -float("inf")).all(dim=1, keepdim=True)
+        return torch.where(stuck, scores, chosen)
+
+    def _current(self, written: list[int]) -> tuple[int, ...]:
+        """The pieces of the word that is being written."""
+        at = len(written)
+        while at > 0:
+            at -= 1
+            if self.begins[written[at]]:
+                break
+        return tuple(written[at:])
