@@ -44,7 +44,6 @@ _POSITIVE = (
 
 _NOT_NEGATIVE = (
     "noise.shuffle_distance",
-    "noise.late_fragments",
     "optimizer.weight_decay",
     *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
 )
@@ -61,7 +60,12 @@ _RATES = (
     "optimizer.adam_beta2",
 )
 
-_SHARES = ("warmup.pseudo_summary_share", "noise.similar_documents", "adversarial.reader_discount")
+_SHARES = (
+    "warmup.pseudo_summary_share",
+    "noise.similar_documents",
+    "noise.late_fragments",
+    "adversarial.reader_discount",
+)
 
 _NOT_EMPTY = (
     "data.documents",

@@ -8,9 +8,9 @@ from textae.config import NoiseConfig
 def insert_fragments(
     words: list[str], other: list[str], config: NoiseConfig, generator: random.Random
 ) -> list[str]:
-    """Insert fragments of ``other``, a foreign document, into ``words`` at random places.
+    """Insert fragments of ``other``, a foreign document, into ``words``.
 
-    A place is drawn as ``length * u ** (1 / (1 + late_fragments))`` with ``u`` uniform.
+    Each goes to the end with probability ``late_fragments``, and to a random place otherwise.
     """
     if not other:
         return list(words)
@@ -19,7 +19,8 @@ def insert_fragments(
     for _ in range(count):
         length = generator.randint(*config.fragment_words)
         begin = generator.randrange(max(1, len(other) - length + 1))
-        at = round(len(result) * generator.random() ** (1 / (1 + config.late_fragments)))
+        late = generator.random() < config.late_fragments
+        at = len(result) if late else round(len(result) * generator.random())
         result[at:at] = other[begin : begin + length]
     return result
 

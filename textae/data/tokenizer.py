@@ -196,9 +196,7 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _words_of_token(
-    tokenizer: Any, special: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _words_of_token(tokenizer: Any, special: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     word_piece = type(tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
     counts, blanks, begins_unit = [], [], []
     for index, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))):

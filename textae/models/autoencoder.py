@@ -220,7 +220,10 @@ class TextAutoencoder(nn.Module):
         """
         _check(num_beams >= 1, "num_beams", num_beams, "at least 1")
         decoding = Decoding(
-            max_tokens=self.config.max_document_tokens, num_beams=num_beams, no_repeat_ngram_size=3
+            max_tokens=self.config.max_document_tokens,
+            num_beams=num_beams,
+            no_repeat_ngram_size=3,
+            whole_words=self.config.reconstructor.checkpoint is None,
         )
 
         def write(rows: list[list[int]]) -> list[str]:

@@ -8,6 +8,7 @@ from transformers import LogitsProcessor
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import count_words
 
+
 @dataclass
 class Decoding:
     """How text is written.

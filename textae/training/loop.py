@@ -15,12 +15,12 @@ from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
 from textae.data.batches import BatchStream
 from textae.data.corpus import Pair, read_pairs, read_texts
+from textae.data.similar import SimilarDocuments
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
 from textae.errors import InputError
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.encoder import Encoder
 from textae.settings import save_config
-from textae.data.similar import SimilarDocuments
 from textae.training.adversarial import AdversarialStep
 from textae.training.checkpoint import (
     find_checkpoint,
