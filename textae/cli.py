@@ -156,6 +156,11 @@ def _summarize_arguments(parser: _Parser) -> None:
         help="never write the same N tokens twice (0: allowed; default: 3)",
     )
     add(
+        "--whole-words",
+        action=argparse.BooleanOptionalAction,
+        help="spell no word of several pieces that the document has not (default: of a model from scratch)",
+    )
+    add(
         "--sample",
         dest="do_sample",
         action="store_true",

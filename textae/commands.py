@@ -17,7 +17,16 @@ from textae.settings import load_config
 if TYPE_CHECKING:
     from textae.data.corpus import Pair
 
-_DECODING = ("words", "min_words", "max_words", "num_beams", "no_repeat_ngram_size", "temperature", "seed")
+_DECODING = (
+    "words",
+    "min_words",
+    "max_words",
+    "num_beams",
+    "no_repeat_ngram_size",
+    "whole_words",
+    "temperature",
+    "seed",
+)
 _MODEL_ONLY = (
     "data",
     "words",

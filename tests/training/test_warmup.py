@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from textae.data.batches import TokenBatch
+from textae.data.similar import SimilarDocuments
 from textae.data.words import split_words
 from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs
 from textae.training.warmup import (
@@ -97,6 +98,20 @@ def test_without_pseudo_summaries_every_target_is_the_human_sentence(
     for text, example, other in zip(read, human, [*documents[1:], documents[0]], strict=True):
         foreign = set(text.split()) - set(example.text.split())
         assert foreign and foreign <= set(other.text.split())
+
+
+def test_noise_comes_from_documents_like_the_sentence(config, small_vocabulary, documents, human):
+    config.noise.similar_documents = 1.0
+    texts = [document.text for document in documents]
+    similar = SimilarDocuments(texts, common=0.25)  # words of more than one document are not looked up
+    batches = WarmupBatches(config, small_vocabulary, WordWeights.from_texts(texts), similar)
+    inputs = batches.make(0, range(4), documents, human, CPU)
+    read = small_vocabulary.decode(inputs.encoder_source.rows())
+    for text, example in zip(read, human, strict=True):
+        nearest = [found.split() for _, found in similar.nearest(example.text.split(), 5)]
+        assert 1 <= len(nearest) < len(texts)
+        foreign = set(text.split()) - set(example.text.split())
+        assert foreign and any(foreign <= set(found) for found in nearest)
 
 
 def test_with_pseudo_summaries_alone_every_target_is_the_documents_lead(
