@@ -103,6 +103,10 @@ def test_words_of_tokens_by_hand(tiny_vocabulary):
     assert None not in ids
     assert tiny_vocabulary.words_of_token[ids].tolist() == [1, 0, 0, 1, 0, 0]
     assert tiny_vocabulary.blank[ids].tolist() == [False, True, False, False, False, False]
+    # Letters go on with a word; marks, parts of characters and special tokens do not.
+    assert tiny_vocabulary.begins_unit[ids].tolist() == [True, True, False, True, True, False]
+    marks = tokenizer.convert_tokens_to_ids([",", "'", "#", bytes_to_spelling()["北".encode()[1]]])
+    assert tiny_vocabulary.begins_unit[marks].all()
     tokenizer = train_tokenizer(["北山", "北山北山"] * 4, 330)
     vocabulary = vocabulary_of(tokenizer)
     ids = tokenizer.convert_tokens_to_ids([bridge, "Ġ" + bridge, "Ċ"])
@@ -125,6 +129,8 @@ def test_word_pieces_and_their_punctuation(build_tokenizer):
     for token, index in tokenizer.get_vocab().items():
         expected = not (token.startswith("##") or token in ".,?!" or vocabulary.special[index])
         assert vocabulary.words_of_token[index] == expected
+        goes_on = token.startswith("##") and token[2].isalnum()
+        assert vocabulary.begins_unit[index] == (not goes_on)
     assert vocabulary.decode(vocabulary.encode(["the road , so the"])) == ["the road, so the"]
 
 
