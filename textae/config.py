@@ -125,7 +125,7 @@ class NoiseConfig:
     fragment_words: list[int] = field(default_factory=lambda: [1, 7])
     """Fewest and most words in a fragment."""
     late_fragments: float = 0.0
-    """Share of fragments that go to the end, for text that says the main thing first; others go anywhere."""
+    """How much fragments tend to the end, for text that says the main thing first; 0 for anywhere."""
     similar_documents: float = 0.0
     """Share of sentences whose fragments come from a document that shares rare words with them."""
     shuffle_distance: float = 1.0

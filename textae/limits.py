@@ -44,6 +44,7 @@ _POSITIVE = (
 
 _NOT_NEGATIVE = (
     "noise.shuffle_distance",
+    "noise.late_fragments",
     "optimizer.weight_decay",
     *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
 )
@@ -63,7 +64,6 @@ _RATES = (
 _SHARES = (
     "warmup.pseudo_summary_share",
     "noise.similar_documents",
-    "noise.late_fragments",
     "adversarial.reader_discount",
 )
 

@@ -44,8 +44,8 @@ def test_fragments_are_inserted_whole_at_the_drawn_places():
     config = NoiseConfig(inserted_fragments=[2, 5], fragment_words=[1, 7], late_fragments=0.0)
     generator = Scripted(
         ("randint", 2),  # two fragments
-        *[("randint", 3), ("randrange", 1), ("random", 0.5), ("random", 0.0)],  # o1 o2 o3 in front
-        *[("randint", 2), ("randrange", 4), ("random", 0.5), ("random", 0.99)],  # o4 o5 at round(5 * 0.99)
+        *[("randint", 3), ("randrange", 1), ("random", 0.0)],  # o1 o2 o3 in front
+        *[("randint", 2), ("randrange", 4), ("random", 0.99)],  # o4 o5 at the end: round(5 * 0.99)
     )
     words = ["a", "b"]
     assert noise.insert_fragments(words, OTHER, config, generator) == ["o1", "o2", "o3", "a", "b", "o4", "o5"]
@@ -54,16 +54,15 @@ def test_fragments_are_inserted_whole_at_the_drawn_places():
 
 def test_a_fragment_longer_than_the_other_document_is_all_of_it():
     config = NoiseConfig(inserted_fragments=[1, 1], fragment_words=[9, 9])
-    generator = Scripted(("randint", 1), ("randint", 9), ("randrange", 0), ("random", 0.5), ("random", 0.9))
+    generator = Scripted(("randint", 1), ("randint", 9), ("randrange", 0), ("random", 0.9))
     assert noise.insert_fragments(["a"], ["x", "y"], config, generator) == ["a", "x", "y"]
 
 
-@pytest.mark.parametrize(("drawn", "at"), [(0.24, len(WORDS)), (0.26, 4)])
-def test_a_share_of_the_fragments_stands_at_the_end(drawn, at):
-    config = NoiseConfig(inserted_fragments=[1, 1], fragment_words=[1, 1], late_fragments=0.25)
-    draws = [("random", drawn)] if drawn < 0.25 else [("random", drawn), ("random", 0.36)]
-    generator = Scripted(("randint", 1), ("randint", 1), ("randrange", 0), *draws)
-    # Anywhere else: the nearest place to 0.36 of ten words.
+@pytest.mark.parametrize(("late", "at"), [(0.0, 4), (1.0, 6), (3.0, 8)])
+def test_late_fragments_stand_further_back(late, at):
+    config = NoiseConfig(inserted_fragments=[1, 1], fragment_words=[1, 1], late_fragments=late)
+    generator = Scripted(("randint", 1), ("randint", 1), ("randrange", 0), ("random", 0.36))
+    # 10 * 0.36 = 3.6; 10 * 0.36 ** (1 / 2) = 6; 10 * 0.36 ** (1 / 4) = 7.7.
     assert noise.insert_fragments(WORDS, OTHER, config, generator).index("o0") == at
 
 

@@ -8,9 +8,9 @@ from textae.config import NoiseConfig
 def insert_fragments(
     words: list[str], other: list[str], config: NoiseConfig, generator: random.Random
 ) -> list[str]:
-    """Insert fragments of ``other``, a foreign document, into ``words``.
+    """Insert fragments of ``other``, a foreign document, into ``words`` at random places.
 
-    Each goes to the end with probability ``late_fragments``, and to a random place otherwise.
+    A place is drawn as ``length * u ** (1 / (1 + late_fragments))`` with ``u`` uniform.
     """
     if not other:
         return list(words)
@@ -19,8 +19,7 @@ def insert_fragments(
     for _ in range(count):
         length = generator.randint(*config.fragment_words)
         begin = generator.randrange(max(1, len(other) - length + 1))
-        late = generator.random() < config.late_fragments
-        at = len(result) if late else round(len(result) * generator.random())
+        at = round(len(result) * generator.random() ** (1 / (1 + config.late_fragments)))
         result[at:at] = other[begin : begin + length]
     return result
 
