@@ -153,12 +153,17 @@ def _summarize_arguments(parser: _Parser) -> None:
         dest="no_repeat_ngram_size",
         type=_whole(0),
         metavar="N",
-        help="never write the same N tokens twice (0: allowed; default: 3)",
+        help="never write the same N tokens twice (0: allowed; default: the model's)",
     )
     add(
         "--whole-words",
         action=argparse.BooleanOptionalAction,
-        help="spell no word of several pieces that the document has not (default: of a model from scratch)",
+        help="spell no word of several pieces that the document has not (default: the model's)",
+    )
+    add(
+        "--distinct-words",
+        action=argparse.BooleanOptionalAction,
+        help="write no word of more than three letters twice (default: the model's)",
     )
     add(
         "--sample",
@@ -238,7 +243,7 @@ def _length_arguments(parser: _Parser) -> None:
         dest="num_beams",
         type=_whole(1),
         metavar="N",
-        help="beam search over N (default: 1, greedy)",
+        help="beam search over N; 1 is greedy (default: the model's)",
     )
 
 

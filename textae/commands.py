@@ -24,6 +24,7 @@ _DECODING = (
     "num_beams",
     "no_repeat_ngram_size",
     "whole_words",
+    "distinct_words",
     "temperature",
     "seed",
 )

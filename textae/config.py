@@ -117,6 +117,22 @@ class LengthConfig:
 
 
 @dataclass
+class DecodingConfig:
+    """How summaries are written when nobody says otherwise; saved with the model."""
+
+    num_beams: int = 1
+    """Beams of beam search; 1 is greedy."""
+    length_penalty: float = 1.0
+    """Scores of beams are divided by their length to this power."""
+    no_repeat_ngram_size: int = 3
+    """No n-gram of this many tokens comes twice; 0 allows it."""
+    whole_words: bool | None = None
+    """Spell no word of several pieces that the document has not; null: only a checkpoint's encoder may."""
+    distinct_words: bool = False
+    """Write no word of more than three letters twice, for headlines and their like."""
+
+
+@dataclass
 class NoiseConfig:
     """Corruptions that the encoder learns to undo during warm-up."""
 
@@ -270,6 +286,8 @@ class AutoencoderConfig:
     """The adversarial reader."""
     length: LengthConfig = field(default_factory=LengthConfig)
     """Lengths of summaries."""
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    """How summaries are written."""
     normalization: NormalizationConfig = field(default_factory=NormalizationConfig)
     """How text is cleaned before it is read."""
     max_document_tokens: int = 80
@@ -294,6 +312,8 @@ class TrainingConfig:
     """The adversarial reader."""
     length: LengthConfig = field(default_factory=LengthConfig)
     """Lengths of summaries."""
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    """How summaries are written."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     """Corruptions of warm-up."""
     warmup: WarmupConfig = field(default_factory=WarmupConfig)

@@ -15,6 +15,8 @@ _AT_LEAST = {
     "tokenizer.training_texts": 1,
     "length.minimum_words": 1,
     "length.maximum_tokens": 2,
+    "decoding.num_beams": 1,
+    "decoding.no_repeat_ngram_size": 0,
     "warmup.steps": 0,
     "warmup.documents_per_batch": 1,
     "warmup.warmup_steps": 0,
@@ -43,6 +45,7 @@ _POSITIVE = (
 )
 
 _NOT_NEGATIVE = (
+    "decoding.length_penalty",
     "noise.shuffle_distance",
     "noise.late_fragments",
     "optimizer.weight_decay",

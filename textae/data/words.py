@@ -2,6 +2,9 @@
 
 import re
 
+# In letters: shorter words may be repeated, and so may single Chinese or Japanese characters.
+LONGEST_FUNCTION_WORD = 3
+
 # Han, kana and Hangul are written without spaces inside a clause (Hangul has spaces, and is left to them).
 _UNSPACED = (
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"

@@ -24,11 +24,10 @@ from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
+from textae.models.requests import EXTRA_POSITIONS, check, summary_decoding
 from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
 T = TypeVar("T")
-# Special tokens around a text, a start token, a length hint, and what some families add to a position.
-_EXTRA_POSITIONS = 8
 
 
 @dataclass
@@ -98,10 +97,10 @@ class TextAutoencoder(nn.Module):
         self.reconstructor = Reconstructor(Backbone(reconstructor), config.reconstructor, vocabulary)
         for part in (self.encoder, self.reconstructor):
             limit = part.backbone.positions
-            if limit is not None and longest + _EXTRA_POSITIONS > limit:
+            if limit is not None and longest + EXTRA_POSITIONS > limit:
                 raise InputError(
                     f"Texts of up to {longest} tokens are asked for, but a network has {limit} positions; "
-                    f"set data.max_document_tokens to at most {limit - _EXTRA_POSITIONS}."
+                    f"set data.max_document_tokens to at most {limit - EXTRA_POSITIONS}."
                 )
         self.discriminator = Discriminator(config.discriminator, len(vocabulary), positions)
 
@@ -145,15 +144,18 @@ class TextAutoencoder(nn.Module):
         words: int | None = None,
         min_words: int = 0,
         max_words: int | None = None,
-        num_beams: int = 1,
-        length_penalty: float = 1.0,
-        no_repeat_ngram_size: int = 3,
+        num_beams: int | None = None,
+        length_penalty: float | None = None,
+        no_repeat_ngram_size: int | None = None,
         whole_words: bool | None = None,
+        distinct_words: bool | None = None,
         do_sample: bool = False,
         temperature: float = 1.0,
         seed: int = 0,
     ) -> list[str]:
         """Summarise documents of any lengths, order kept; an empty document gives an empty summary.
+
+        What is not given is as the model's ``config.decoding`` says.
 
         Args:
             documents: texts; what passes ``config.max_document_tokens`` tokens is cut.
@@ -164,9 +166,8 @@ class TextAutoencoder(nn.Module):
             num_beams: beams of beam search; 1 is greedy.
             length_penalty: beam scores are divided by length to this power.
             no_repeat_ngram_size: no n-gram of this many tokens comes twice; 0 allows it.
-            whole_words: a word of several pieces must be one of the document's (see
-                :class:`~textae.models.constraints.WholeWords`); by default so where the encoder was
-                trained from scratch, which seldom spells new words well.
+            whole_words: a word of several pieces must be one of the document's.
+            distinct_words: no word of more than three letters comes twice.
             do_sample: sample instead of taking the most probable token.
             temperature: of sampling.
             seed: of sampling.
@@ -174,29 +175,17 @@ class TextAutoencoder(nn.Module):
         Raises:
             InputError: if a length or size makes no sense.
         """
-        least = max(1, min_words)
-        limit = max_words is None or max_words >= least
-        _check(limit, "max_words", max_words, f"at least {least}")
-        wanted = self.config.length.summary_words if words is None else words
-        if max_words is not None:
-            wanted = min(wanted, max_words)
-        _check(num_beams >= 1, "num_beams", num_beams, "at least 1")
-        _check(wanted >= 1, "words", wanted, "at least 1")
-        _check(temperature > 0, "temperature", temperature, "above 0")
-        _check(length_penalty >= 0, "length_penalty", length_penalty, "at least 0")
-        _check(not (do_sample and num_beams > 1), "num_beams", num_beams, "1 when sampling")
-        max_tokens = max(self.config.length.maximum_tokens, 3 * wanted, 3 * min_words)
-        if self.encoder.backbone.positions is not None:
-            max_tokens = min(max_tokens, self.encoder.backbone.positions - _EXTRA_POSITIONS)
-        _check(min_words <= max_tokens, "min_words", min_words, f"at most {max_tokens}")
-        decoding = Decoding(
-            max_tokens=max_tokens,
+        decoding, wanted = summary_decoding(
+            self.config,
+            self.encoder.backbone.positions,
+            words=words,
             min_words=min_words,
             max_words=max_words,
             num_beams=num_beams,
             length_penalty=length_penalty,
             no_repeat_ngram_size=no_repeat_ngram_size,
-            whole_words=self.config.encoder.checkpoint is None if whole_words is None else whole_words,
+            whole_words=whole_words,
+            distinct_words=distinct_words,
             do_sample=do_sample,
             temperature=temperature,
             seed=seed,
@@ -218,7 +207,7 @@ class TextAutoencoder(nn.Module):
         Raises:
             InputError: if a size makes no sense.
         """
-        _check(num_beams >= 1, "num_beams", num_beams, "at least 1")
+        check(num_beams >= 1, "num_beams", num_beams, "at least 1")
         decoding = Decoding(
             max_tokens=self.config.max_document_tokens,
             num_beams=num_beams,
@@ -260,7 +249,7 @@ class TextAutoencoder(nn.Module):
         Raises:
             InputError: if the numbers of documents and summaries differ, or ``batch_size`` is below 1.
         """
-        _check(batch_size >= 1, "batch_size", batch_size, "at least 1")
+        check(batch_size >= 1, "batch_size", batch_size, "at least 1")
         if summaries is None:
             summaries = self.summarize(documents, batch_size=batch_size)
         if len(documents) != len(summaries):
@@ -292,7 +281,7 @@ class TextAutoencoder(nn.Module):
         self, rows: list[list[int]], batch_size: int, work: Callable[[list[list[int]]], list[T]], empty: T
     ) -> list[T]:
         """Apply ``work`` to batches of rows of similar length and put the results back in order."""
-        _check(batch_size >= 1, "batch_size", batch_size, "at least 1")
+        check(batch_size >= 1, "batch_size", batch_size, "at least 1")
         results = [empty] * len(rows)
         order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
         with _evaluating(self):
@@ -379,11 +368,6 @@ def _cut(text: str, max_words: int | None) -> str:
     if max_words is None or count_words(text) <= max_words:
         return text
     return join_words(split_words(text)[:max_words])
-
-
-def _check(right: bool, name: str, value: Any, wanted: str) -> None:
-    if not right:
-        raise InputError(f"{name} is {value}; set it to {wanted}.")
 
 
 class _evaluating:

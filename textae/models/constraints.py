@@ -1,12 +1,13 @@
 """What may be written next while decoding: bounds on the length, and words that stay whole."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from transformers import LogitsProcessor
 
 from textae.data.tokenizer import Vocabulary
-from textae.data.words import count_words
+from textae.data.words import LONGEST_FUNCTION_WORD, count_unspaced, count_words
 
 
 @dataclass
@@ -14,7 +15,8 @@ class Decoding:
     """How text is written.
 
     Lengths are in words; ``max_tokens`` is a hard stop. ``no_repeat_ngram_size`` of 0 allows
-    everything; ``whole_words`` is explained at :class:`~WholeWords`;
+    everything; ``whole_words`` and ``distinct_words`` are :class:`WholeWords` and
+    :class:`DistinctWords`;
     beams above 1 exclude sampling.
     """
 
@@ -25,6 +27,7 @@ class Decoding:
     length_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
     whole_words: bool = False
+    distinct_words: bool = False
     do_sample: bool = False
     temperature: float = 1.0
     seed: int = 0
@@ -128,3 +131,38 @@ class WholeWords(LogitsProcessor):
             if self.begins[written[at]]:
                 break
         return tuple(written[at:])
+
+
+class DistinctWords(LogitsProcessor):
+    """Lets no word of more than three letters come twice; function words and CJK characters may.
+
+    Forbidden is the first piece of a word that has been written, unless it is a short piece of a
+    longer word, which may begin another one. Where nothing would be left to write, nothing is
+    forbidden.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, prefix: int):
+        self.vocabulary, self.prefix = vocabulary, prefix
+        self.begins = vocabulary.begins_unit.tolist()
+        self.first_pieces: dict[tuple[int, ...], int | None] = {}
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
+        forbidden = torch.zeros_like(scores, dtype=torch.bool)
+        for row, written in enumerate(input_ids[:, self.prefix :].tolist()):
+            starts = [at for at, token in enumerate(written) if self.begins[token]]
+            for begin, end in pairwise([*starts, len(written)]):
+                first = self._first_piece(tuple(written[begin:end]))
+                if first is not None:
+                    forbidden[row, first] = True
+        chosen = scores.masked_fill(forbidden, -float("inf"))
+        stuck = (chosen == -float("inf")).all(dim=1, keepdim=True)
+        return torch.where(stuck, scores, chosen)
+
+    def _first_piece(self, word: tuple[int, ...]) -> int | None:
+        """The piece that may not come again for the sake of ``word``."""
+        if word not in self.first_pieces:
+            text, piece = self.vocabulary.decode([list(word), [word[0]]])
+            long = len(text) > LONGEST_FUNCTION_WORD and len(piece) >= LONGEST_FUNCTION_WORD
+            self.first_pieces[word] = word[0] if long and not count_unspaced(text) else None
+        return self.first_pieces[word]

@@ -5,7 +5,7 @@ from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor
 
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
-from textae.models.constraints import Decoding, WholeWords, WordLimits
+from textae.models.constraints import Decoding, DistinctWords, WholeWords, WordLimits
 from textae.models.seq2seq import Seq2Seq, Source
 
 
@@ -68,6 +68,8 @@ def decode(
     processors = LogitsProcessorList([WordLimits(vocabulary, config, prefix.shape[1], device)])
     if config.no_repeat_ngram_size > 0:
         processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
+    if config.distinct_words:
+        processors.append(DistinctWords(vocabulary, prefix.shape[1]))
     if config.whole_words:
         processors.append(WholeWords(vocabulary, source.ids.tolist(), prefix.shape[1]))
     if beams > 1:

@@ -6,6 +6,7 @@ from typing import Any
 
 from textae.config import (
     AutoencoderConfig,
+    DecodingConfig,
     DiscriminatorConfig,
     LengthConfig,
     NetworkConfig,
@@ -55,6 +56,7 @@ def read_configuration(folder: Path) -> tuple[AutoencoderConfig, tuple[Any, Any]
                 "reconstructor": NetworkConfig(**values["reconstructor"]),
                 "discriminator": DiscriminatorConfig(**values["discriminator"]),
                 "length": LengthConfig(**values["length"]),
+                "decoding": DecodingConfig(**values["decoding"]),
                 "normalization": NormalizationConfig(**values["normalization"]),
             }
         )

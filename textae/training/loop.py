@@ -128,6 +128,7 @@ class Training:
                 reconstructor=config.reconstructor,
                 discriminator=config.discriminator,
                 length=config.length,
+                decoding=config.decoding,
                 normalization=config.data.normalization,
                 max_document_tokens=config.data.max_document_tokens,
                 max_human_tokens=config.data.max_human_tokens,

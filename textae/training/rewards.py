@@ -11,12 +11,10 @@ from itertools import pairwise
 import torch
 
 from textae.data.batches import TokenBatch
-from textae.data.words import split_words
+from textae.data.words import LONGEST_FUNCTION_WORD, split_words
 
 # In words: what a summary that was cut off instead of ending by itself is charged.
 UNFINISHED_WORDS = 3.0
-# In letters: shorter words may be repeated, and so may single Chinese or Japanese characters.
-LONGEST_FUNCTION_WORD = 3
 
 
 @dataclass
