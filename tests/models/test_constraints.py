@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
-from textae.models.constraints import WholeWords
+from textae.data.words import split_words
+from textae.models.constraints import DistinctWords, WholeWords
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,73 @@ def test_each_row_has_its_own_source(vocabulary):
     scores = torch.isfinite(processor(written, torch.zeros(2, len(vocabulary))))
     assert scores[0, zagreb[same]] and not scores[0, zagros[same]]
     assert scores[1, zagros[same]] and not scores[1, zagreb[same]]
+
+
+# Words that come once ----------------------------------------------------------------------------------
+
+
+def forbidden(vocabulary, text):
+    written = pieces(vocabulary, text)
+    scores = torch.zeros(1, len(vocabulary))
+    result = DistinctWords(vocabulary, 1)(torch.tensor([[vocabulary.start, *written]]), scores)
+    return set((result[0] == -float("inf")).nonzero().flatten().tolist())
+
+
+def test_long_words_come_once_and_short_ones_again(vocabulary):
+    (rain,), (rains,), (zag, *_) = (pieces(vocabulary, text) for text in ("rain", "rains", "zagreb"))
+    assert forbidden(vocabulary, "") == set()
+    assert forbidden(vocabulary, "rain zag 's") == {rain}
+    assert forbidden(vocabulary, "rain in rains") == {rain, rains}
+    # "zag" has three letters and may come again; the longer name that begins with it may not.
+    assert forbidden(vocabulary, "zagreb , zag") == {zag}
+    assert forbidden(vocabulary, "东京东京") == set()
+
+
+def test_short_pieces_of_long_words_may_begin_others(vocabulary):
+    first, *rest = pieces(vocabulary, "olmava")
+    assert rest and len(vocabulary.decode([[first]])[0]) < 3
+    assert forbidden(vocabulary, "olmava") == set()
+
+
+def test_where_every_word_was_written_nothing_is_forbidden(vocabulary):
+    (rain,) = pieces(vocabulary, "rain")
+    scores = torch.full((1, len(vocabulary)), -float("inf"))
+    scores[0, rain] = 0.0
+    result = DistinctWords(vocabulary, 1)(torch.tensor([[vocabulary.start, rain]]), scores)
+    assert torch.equal(result, scores)
+
+
+WAYS = [{}, {"do_sample": True, "temperature": 2.0}, {"num_beams": 3}]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_summaries_spell_no_word_that_the_document_has_not(tiny_model, tiny_vocabulary, sentences, way):
+    documents = sentences[:6]
+    known = {word for document in documents for word in split_words(document)}
+
+    def new_words(whole_words):
+        summaries = tiny_model.summarize(
+            documents, words=12, no_repeat_ngram_size=0, whole_words=whole_words, **way
+        )
+        # But for the last word, which the greatest number of tokens may cut off.
+        words = {word for summary in summaries for word in split_words(summary)[:-1]}
+        words = {word for word in words if word.isascii() and word.isalpha()}
+        return [word for word in words - known if len(tiny_vocabulary.encode([word])[0]) > 1]
+
+    assert new_words(whole_words=True) == []
+    assert new_words(whole_words=False)
+
+
+@pytest.mark.parametrize("way", [WAYS[0], WAYS[2]])
+def test_summaries_say_long_words_once(tiny_model, tiny_vocabulary, sentences, way):
+    documents = [*sentences[:6], *(f"{text} {text}" for text in sentences[:6])]
+
+    def repeated(distinct_words):
+        options = {"words": 12, "no_repeat_ngram_size": 0, "distinct_words": distinct_words, **way}
+        summaries = tiny_model.summarize(documents, whole_words=False, **options)
+        long = [[word for word in split_words(text) if len(word) > 3] for text in summaries]
+        twice = {word for words in long for word in words if words.count(word) > 1}
+        return [word for word in twice if len(tiny_vocabulary.encode([word])[0]) == 1]
+
+    assert repeated(distinct_words=True) == []
+    assert repeated(distinct_words=False)
