@@ -3,7 +3,7 @@
 import heapq
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from textae.data.words import split_words
@@ -39,7 +39,7 @@ class SimilarDocuments:
         Each comes with the share of the sentence's weight that it holds; there are fewer where
         fewer documents share a word.
         """
-        scores: Counter[int] = Counter()
+        scores: dict[int, float] = defaultdict(float)
         total = 0.0
         for word in dict.fromkeys(words):
             weight = self.weights.get(word, 0.0)
