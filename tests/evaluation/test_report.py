@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from textae.config import NormalizationConfig
+from textae.config import DecodingConfig, NormalizationConfig
 from textae.data.corpus import Pair
 from textae.errors import InputError
 from textae.evaluation.report import (
@@ -33,7 +33,9 @@ class StandIn:
     """Answers by looking up; numbers that a test can recognise."""
 
     def __init__(self):
-        self.config = SimpleNamespace(normalization=NormalizationConfig(lowercase=True))
+        self.config = SimpleNamespace(
+            normalization=NormalizationConfig(lowercase=True), decoding=DecodingConfig(num_beams=3)
+        )
         self.summarized = None
 
     def summarize(self, documents, **options):
@@ -98,6 +100,7 @@ def test_model_stands_beside_the_baselines_with_every_measure(pairs_file, tmp_pa
     assert (protocol["measure"], protocol["tokens"], protocol["seed"]) == ("f1", "words", 3)
     assert (protocol["words"], protocol["max_words"], protocol["num_beams"]) == (4, 6, 2)
     assert protocol["normalization"]["lowercase"] is True
+    assert protocol["decoding"]["num_beams"] == 3
     difference = report["comparisons"]["lead-8"]["rouge1"]["difference"]
     assert difference == pytest.approx(row["rouge1"] - lead["rouge1"])
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any, Protocol
 
-from textae.config import NormalizationConfig
+from textae.config import DecodingConfig, NormalizationConfig
 from textae.data.words import count_words
 from textae.evaluation.tokens import CharacterTokenizer
 
@@ -15,6 +15,7 @@ class SummaryModelConfig(Protocol):
     """The part of a model's configuration that evaluation reads."""
 
     normalization: NormalizationConfig
+    decoding: DecodingConfig
 
 
 class SummaryModel(Protocol):

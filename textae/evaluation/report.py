@@ -74,7 +74,7 @@ def evaluate_model(
     *,
     words: int | None = None,
     max_words: int | None = None,
-    num_beams: int = 1,
+    num_beams: int | None = None,
     batch_size: int = 64,
     limit: int | None = None,
     document_columns: Sequence[str] | None = None,
@@ -91,7 +91,7 @@ def evaluate_model(
     """Summarise the documents of pairs with a model and score it beside lead-8, lead-10 and lead-half.
 
     Documents and references are cleaned with the model's own normalisation, and the baselines read
-    the same documents. ``limit`` takes that many pairs spread evenly over the data, because the
+    the same documents. ``words`` and ``num_beams`` that are not given are the model's own. ``limit`` takes that many pairs spread evenly over the data, because the
     beginning of a file is seldom like the rest. ``save_predictions`` writes ``id`` and ``output``
     as JSON lines. ``examples`` shows that many documents, spread evenly, with what became of them.
 
@@ -145,6 +145,7 @@ def evaluate_model(
             "words": words,
             "max_words": max_words,
             "num_beams": num_beams,
+            "decoding": asdict(model.config.decoding),
             "normalization": asdict(normalization),
         },
         "systems": systems,
