@@ -31,13 +31,22 @@ def test_a_word_of_the_source_is_written_to_its_end(vocabulary):
     at_first = allowed(vocabulary, "rain in zagreb", [])
     assert {rain, rains, zagreb[0], vocabulary.end} <= at_first
     assert not set(zagreb[1:]) & at_first
-    # One piece is a word of the vocabulary, and may end; it may also go on as the source's word does.
+    # A short piece is a word of the vocabulary, and may end; it may also go on as the source's word does.
     assert {zagreb[1], rain, vocabulary.end} <= allowed(vocabulary, "rain in zagreb", zagreb[:1])
     for length in range(2, len(zagreb)):
         assert allowed(vocabulary, "rain in zagreb", [rain, *zagreb[:length]]) == {zagreb[length]}
     after = allowed(vocabulary, "rain in zagreb", zagreb)
     assert {rain, zagreb[0], vocabulary.end} <= after
     assert not set(zagreb[1:]) & after
+
+
+def test_a_long_piece_goes_on_where_a_word_of_the_source_begins_with_it(vocabulary):
+    (rain,), (first, *rest) = pieces(vocabulary, "rain"), pieces(vocabulary, "rainbow")
+    assert first == rain and rest
+    assert allowed(vocabulary, "rainbow", [rain]) == {rest[0]}
+    # The source may have it as a word of its own, too, or not at all.
+    assert {rest[0], vocabulary.end} <= allowed(vocabulary, "rainbow rain", [rain])
+    assert vocabulary.end in allowed(vocabulary, "zagreb", [rain])
 
 
 def test_a_word_that_begins_another_may_end_or_go_on(vocabulary):
@@ -95,6 +104,14 @@ def test_long_words_come_once_and_short_ones_again(vocabulary):
     # "zag" has three letters and may come again; the longer name that begins with it may not.
     assert forbidden(vocabulary, "zagreb , zag") == {zag}
     assert forbidden(vocabulary, "东京东京") == set()
+
+
+def test_within_a_window_words_may_come_again(vocabulary):
+    (rain,), (rains,) = (pieces(vocabulary, text) for text in ("rain", "rains"))
+    scores, written = torch.zeros(1, len(vocabulary)), pieces(vocabulary, "rain , rains")
+    for window, expected in ((1, {rains}), (2, {rains}), (3, {rain, rains})):
+        result = DistinctWords(vocabulary, 1, window)(torch.tensor([[vocabulary.start, *written]]), scores)
+        assert set((result[0] == -float("inf")).nonzero().flatten().tolist()) == expected
 
 
 def test_short_pieces_of_long_words_may_begin_others(vocabulary):

@@ -91,9 +91,10 @@ def evaluate_model(
     """Summarise the documents of pairs with a model and score it beside lead-8, lead-10 and lead-half.
 
     Documents and references are cleaned with the model's own normalisation, and the baselines read
-    the same documents. ``words`` and ``num_beams`` that are not given are the model's own. ``limit`` takes that many pairs spread evenly over the data, because the
-    beginning of a file is seldom like the rest. ``save_predictions`` writes ``id`` and ``output``
-    as JSON lines. ``examples`` shows that many documents, spread evenly, with what became of them.
+    the same documents. ``words`` and ``num_beams`` that are not given are the model's own.
+    ``limit`` takes that many pairs spread evenly over the data, because the beginning of a file is
+    seldom like the rest. ``save_predictions`` writes ``id`` and ``output`` as JSON lines.
+    ``examples`` shows that many documents, spread evenly, with what became of them.
 
     Returns:
         ``protocol``: what the figures depend on. ``systems``: for ``model`` and each baseline the

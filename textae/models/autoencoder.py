@@ -28,6 +28,8 @@ from textae.models.requests import EXTRA_POSITIONS, check, summary_decoding
 from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
 T = TypeVar("T")
+# Within so many words a document repeats none of more than three letters; a weak network stutters.
+DISTINCT_WINDOW = 8
 
 
 @dataclass
@@ -213,6 +215,8 @@ class TextAutoencoder(nn.Module):
             num_beams=num_beams,
             no_repeat_ngram_size=3,
             whole_words=self.config.reconstructor.checkpoint is None,
+            distinct_words=True,
+            distinct_window=DISTINCT_WINDOW,
         )
 
         def write(rows: list[list[int]]) -> list[str]:

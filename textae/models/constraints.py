@@ -28,6 +28,7 @@ class Decoding:
     no_repeat_ngram_size: int = 0
     whole_words: bool = False
     distinct_words: bool = False
+    distinct_window: int | None = None
     do_sample: bool = False
     temperature: float = 1.0
     seed: int = 0
@@ -83,13 +84,16 @@ class WholeWords(LogitsProcessor):
     """Keeps words whole: one of several pieces must be a word of the source, written to its end.
 
     A network that copies piece by piece sometimes leaves a name half-way for another (``zag`` of
-    ``zagreb``, then ``om``). Words of one piece are free, for they are the vocabulary's own; so are
-    pieces that begin with anything but a letter or digit, and Chinese or Japanese characters. Where
-    nothing would be left to write, nothing is forbidden.
+    ``zagreb``, then ``om``). Words of one piece are free, for they are the vocabulary's own, unless
+    they have more than three letters and a word of the source begins with them; so are pieces that
+    begin with anything but a letter or digit, and Chinese or Japanese characters. Where nothing
+    would be left to write, nothing is forbidden.
     """
 
     def __init__(self, vocabulary: Vocabulary, sources: list[list[int]], prefix: int):
-        self.free, self.prefix = vocabulary.begins_unit.clone(), prefix
+        self.vocabulary, self.prefix = vocabulary, prefix
+        self.long: dict[tuple[int, ...], bool] = {}
+        self.free = vocabulary.begins_unit.clone()
         self.free[vocabulary.end] = True
         self.begins = begins = vocabulary.begins_unit.tolist()
         special = vocabulary.special.tolist()
@@ -115,13 +119,18 @@ class WholeWords(LogitsProcessor):
         for row, written in enumerate(input_ids[:, self.prefix :].tolist()):
             word = self._current(written)
             following = self.following[row].get(word, set())
-            if len(word) < 2 or None in following:
+            if None in following or (not (following and self._is_long(word)) and len(word) < 2):
                 allowed[row] = free
             inside = [token for token in following if token is not None]
             allowed[row, inside] = True
         chosen = scores.masked_fill(~allowed, -float("inf"))
         stuck = (chosen == -float("inf")).all(dim=1, keepdim=True)
         return torch.where(stuck, scores, chosen)
+
+    def _is_long(self, word: tuple[int, ...]) -> bool:
+        if word not in self.long:
+            self.long[word] = len(self.vocabulary.decode([list(word)])[0]) > LONGEST_FUNCTION_WORD
+        return self.long[word]
 
     def _current(self, written: list[int]) -> tuple[int, ...]:
         """The pieces of the word that is being written."""
@@ -136,13 +145,15 @@ class WholeWords(LogitsProcessor):
 class DistinctWords(LogitsProcessor):
     """Lets no word of more than three letters come twice; function words and CJK characters may.
 
+    With a ``window`` it may come again after so many other words or marks.
+
     Forbidden is the first piece of a word that has been written, unless it is a short piece of a
     longer word, which may begin another one. Where nothing would be left to write, nothing is
     forbidden.
     """
 
-    def __init__(self, vocabulary: Vocabulary, prefix: int):
-        self.vocabulary, self.prefix = vocabulary, prefix
+    def __init__(self, vocabulary: Vocabulary, prefix: int, window: int | None = None):
+        self.vocabulary, self.prefix, self.window = vocabulary, prefix, window
         self.begins = vocabulary.begins_unit.tolist()
         self.first_pieces: dict[tuple[int, ...], int | None] = {}
 
@@ -151,6 +162,8 @@ class DistinctWords(LogitsProcessor):
         forbidden = torch.zeros_like(scores, dtype=torch.bool)
         for row, written in enumerate(input_ids[:, self.prefix :].tolist()):
             starts = [at for at, token in enumerate(written) if self.begins[token]]
+            if self.window is not None:
+                starts = starts[-self.window :]
             for begin, end in pairwise([*starts, len(written)]):
                 first = self._first_piece(tuple(written[begin:end]))
                 if first is not None:

@@ -69,7 +69,7 @@ def decode(
     if config.no_repeat_ngram_size > 0:
         processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
     if config.distinct_words:
-        processors.append(DistinctWords(vocabulary, prefix.shape[1]))
+        processors.append(DistinctWords(vocabulary, prefix.shape[1], config.distinct_window))
     if config.whole_words:
         processors.append(WholeWords(vocabulary, source.ids.tolist(), prefix.shape[1]))
     if beams > 1:
