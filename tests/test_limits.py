@@ -28,10 +28,6 @@ def changed(**values):
         ({"adversarial__steps": -1}, "adversarial.steps = -1 must be at least 0"),
         ({"warmup__documents_per_batch": 0}, "warmup.documents_per_batch = 0 must be at least 1"),
         ({"run__keep_checkpoints": 0}, "run.keep_checkpoints = 0 must be at least 1"),
-        (
-            {"run__average_checkpoints": 3},
-            "run.average_checkpoints = 3 is above run.keep_checkpoints = 2; keep as many as are averaged",
-        ),
         ({"run__seed": -1}, "run.seed = -1 must be at least 0"),
         ({"run__seed": 2**32}, "run.seed = 4294967296 must be below 4294967296"),
         ({"run__output": " "}, "run.output =   must name a folder"),

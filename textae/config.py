@@ -268,8 +268,6 @@ class RunConfig:
     """Steps between checkpoints."""
     keep_checkpoints: int = 2
     """How many checkpoints are kept, besides the best."""
-    average_checkpoints: int = 1
-    """Of so many last checkpoints the mean is a model, too, the result if it is best on valid; 1: none."""
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
     """Experiment trackers of Accelerate that get the metrics."""
     collapse_window: int = 50

@@ -32,7 +32,6 @@ _AT_LEAST = {
     "run.evaluate_documents": 1,
     "run.save_every": 1,
     "run.keep_checkpoints": 1,
-    "run.average_checkpoints": 1,
     "run.collapse_window": 1,
 }
 
@@ -114,12 +113,6 @@ def validate(config: TrainingConfig) -> None:
     _validate_networks(config)
     _validate_lengths(config)
     _validate_adversarial(config)
-    run = config.run
-    if run.average_checkpoints > run.keep_checkpoints:
-        raise InputError(
-            f"run.average_checkpoints = {run.average_checkpoints} is above "
-            f"run.keep_checkpoints = {run.keep_checkpoints}; keep as many as are averaged"
-        )
 
 
 def _validate_networks(config: TrainingConfig) -> None:

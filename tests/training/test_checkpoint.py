@@ -13,7 +13,6 @@ from textae.training import checkpoint
 from textae.training.checkpoint import (
     checkpoints,
     find_checkpoint,
-    load_average,
     load_checkpoint,
     load_random_state,
     remove_later_checkpoints,
@@ -220,18 +219,3 @@ def test_later_checkpoints_are_dropped(tmp_path):
     make(tmp_path, 1, 2, 3)
     remove_later_checkpoints(tmp_path, 2)
     assert names(tmp_path) == ["step-000001", "step-000002"]
-
-
-def test_the_mean_of_checkpoints_is_the_mean_of_their_weights(tmp_path):
-    folders, weights = [], []
-    for seed in range(3):
-        network, optimizer = trained(seed)
-        folders.append(tmp_path / f"step-{seed:06d}")
-        save_checkpoint(folders[-1], network, optimizer, {})
-        weights.append({name: value.clone() for name, value in network.state_dict().items()})
-    mean, _ = trained(7)
-    load_average(folders, mean)
-    for name, value in mean.state_dict().items():
-        expected = (weights[0][name] + weights[1][name] + weights[2][name]) / 3
-        assert torch.allclose(value, expected, atol=1e-6)
-        assert not torch.allclose(value, weights[2][name], atol=1e-3)

@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from textae.config import RewardsConfig
 from textae.errors import InputError
@@ -131,35 +130,6 @@ def test_the_result_is_the_best_model_of_the_adversarial_phase(run, scores):
     assert same(weights(run / "warm"), warm)
     assert same(weights(run / "best"), best)
     assert same(weights(run), best)
-
-
-@pytest.mark.parametrize(("mean_score", "is_result"), [(6.0, True), (4.0, False)])
-def test_the_mean_of_the_last_checkpoints_is_the_result_where_it_is_best(
-    tmp_path, make_config, mean_score, is_result
-):
-    # Warm-up ends at step 6; checkpoints at 8, 10 and 12, of which the last two are averaged.
-    scores = Scores(1.0, 9.0, 5.0, 3.0, mean_score)
-    config = make_config(tmp_path / "run", run={"average_checkpoints": 2, "evaluate_documents": 4})
-    folder = train(config, evaluate=scores)
-    *_, best, last, mean = scores.seen
-    stops = [folder / "checkpoints" / f"step-{step:06d}" / "model.safetensors" for step in (10, 12)]
-    tenth, twelfth = (load_file(str(stop)) for stop in stops)
-    for name, value in twelfth.items():
-        assert torch.allclose(mean[name], (tenth[name] + value) / 2, atol=1e-6)
-    assert not same(mean, last)
-    assert same(weights(folder), mean if is_result else best)
-    assert lines(folder)[-1] == {"step": 12, "average/score": mean_score, "average/rouge1": 2 * mean_score}
-
-
-def test_without_valid_pairs_the_mean_is_the_result(tmp_path, make_config):
-    settings = {"average_checkpoints": 5}
-    folder = train(make_config(tmp_path / "run", data={"valid": []}, run=settings))
-    # No more than the three of the adversarial phase, and none of the warm-up.
-    stops = [folder / "checkpoints" / f"step-{step:06d}" / "model.safetensors" for step in (8, 10, 12)]
-    files = [load_file(str(stop)) for stop in stops]
-    result = weights(folder)
-    for name in files[0]:
-        assert torch.allclose(result[name], sum(file[name] for file in files) / 3, atol=1e-6)
 
 
 def test_the_optimizer_forgets_the_warm_up(run):

@@ -14,7 +14,7 @@ from torch import nn
 
 from textae.errors import InputError
 
-STATE, WEIGHTS = "state.json", "model.safetensors"
+STATE = "state.json"
 
 
 def save_checkpoint(
@@ -27,7 +27,7 @@ def save_checkpoint(
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_model(model, str(temporary / WEIGHTS))
+    save_model(model, str(temporary / "model.safetensors"))
     tensors, scalars = _flatten(optimizer.state_dict()["state"])
     save_file(tensors, str(temporary / "optimizer.safetensors"))
     (temporary / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
@@ -45,7 +45,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     """
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        load_model(model, str(folder / WEIGHTS))
+        load_model(model, str(folder / "model.safetensors"))
         current = optimizer.state_dict()
         tensors = load_file(str(folder / "optimizer.safetensors"))
         current["state"] = _unflatten(tensors, state.pop("optimizer"))
@@ -76,17 +76,6 @@ def _unflatten(tensors: dict[str, torch.Tensor], scalars: dict[str, float]) -> d
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     return state
-
-
-def load_average(folders: list[Path], model: nn.Module) -> None:
-    """Give ``model`` the mean of the weights of several checkpoints of one run (Vaswani et al. 2017, 6.1)."""
-    mean: dict[str, torch.Tensor] = {}
-    for folder in folders:
-        load_model(model, str(folder / WEIGHTS))
-        for name, value in model.state_dict().items():
-            share = value.detach().float() / len(folders)
-            mean[name] = mean[name] + share if name in mean else share
-    model.load_state_dict({name: mean[name].to(value.dtype) for name, value in model.state_dict().items()})
 
 
 def save_random_state(file: Path) -> None:
@@ -129,11 +118,6 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"step-*/{STATE}"))
 
 
-def step_of(folder: Path) -> int:
-    """Step after which the checkpoint in ``folder`` was written."""
-    return int(folder.name.removeprefix("step-"))
-
-
 def find_checkpoint(folder: Path, resume: str) -> Path:
     """The checkpoint that ``--resume`` means: ``latest``, or a path.
 
@@ -153,7 +137,7 @@ def find_checkpoint(folder: Path, resume: str) -> Path:
 def remove_later_checkpoints(folder: Path, step: int) -> None:
     """Drop those after ``step``: a run that went back to it must not go on from them some day."""
     for path in checkpoints(folder):
-        if step_of(path) > step:
+        if int(path.name.removeprefix("step-")) > step:
             shutil.rmtree(path)
 
 

@@ -23,16 +23,13 @@ from textae.models.encoder import Encoder
 from textae.settings import save_config
 from textae.training.adversarial import AdversarialStep
 from textae.training.checkpoint import (
-    checkpoints,
     find_checkpoint,
-    load_average,
     load_checkpoint,
     load_random_state,
     remove_later_checkpoints,
     remove_old_checkpoints,
     save_checkpoint,
     save_random_state,
-    step_of,
 )
 from textae.training.collapse import CollapseSigns
 from textae.training.launch import join_processes
@@ -288,19 +285,15 @@ class Training:
         if not self.pairs or self.evaluate is None:
             return
         if self.is_main:
-            self._score("valid")
+            scores = self.evaluate(self.model, self.pairs)
+            self.metrics.write(self.step, {f"valid/{name}": float(value) for name, value in scores.items()})
+            shown = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+            logger.info("step %d, valid: %s", self.step, shown)
+            if scores["score"] > self.best:
+                self.best = scores["score"]
+                if self.step > self.config.warmup.steps or self.config.adversarial.steps == 0:
+                    self.model.save_pretrained(self.output / "best")
         self.accelerator.wait_for_everyone()
-
-    def _score(self, name: str) -> None:
-        assert self.evaluate is not None
-        scores = self.evaluate(self.model, self.pairs)
-        self.metrics.write(self.step, {f"{name}/{key}": float(value) for key, value in scores.items()})
-        shown = ", ".join(f"{key} {value:.2f}" for key, value in scores.items())
-        logger.info("step %d, %s: %s", self.step, name, shown)
-        if scores["score"] > self.best:
-            self.best = scores["score"]
-            if self.step > self.config.warmup.steps or self.config.adversarial.steps == 0:
-                self.model.save_pretrained(self.output / "best")
 
     # Saving --------------------------------------------------------------------------------------
 
@@ -339,25 +332,9 @@ class Training:
         load_random_state(checkpoint / f"random-{self.accelerator.process_index}.safetensors")
         return state
 
-    def _average(self) -> None:
-        """Turn the model into the mean of its last checkpoints; it is the best if it scores so on valid.
-
-        Policy gradients make weights wander; the mean of a few stops reads and scores more evenly.
-        """
-        wanted, warm = self.config.run.average_checkpoints, self.config.warmup.steps
-        folders = [path for path in checkpoints(self.checkpoint_folder) if step_of(path) > warm][-wanted:]
-        if wanted < 2 or len(folders) < 2:
-            return
-        load_average(folders, self.model)
-        steps = ", ".join(str(step_of(path)) for path in folders)
-        logger.info("the model is the mean of its checkpoints of steps %s", steps)
-        if self.pairs and self.evaluate is not None:
-            self._score("average")
-
     def _finish(self) -> Path:
         """Save the best model, or the last where nothing chose a best, as the run's result."""
         if self.is_main:
-            self._average()
             if (self.output / "best").is_dir():
                 self.model = TextAutoencoder.from_pretrained(self.output / "best", self.accelerator.device)
             self.model.save_pretrained(self.output)
