@@ -206,6 +206,9 @@ class TextAutoencoder(nn.Module):
     def reconstruct(self, summaries: list[str], *, batch_size: int = 64, num_beams: int = 1) -> list[str]:
         """Write the document that each summary seems to stand for, order kept.
 
+        No word of more than three letters comes twice within eight words, and a network from scratch
+        spells no new word: both keep a weak one from stuttering.
+
         Raises:
             InputError: if a size makes no sense.
         """

@@ -16,8 +16,7 @@ class Decoding:
 
     Lengths are in words; ``max_tokens`` is a hard stop. ``no_repeat_ngram_size`` of 0 allows
     everything; ``whole_words`` and ``distinct_words`` are :class:`WholeWords` and
-    :class:`DistinctWords`;
-    beams above 1 exclude sampling.
+    :class:`DistinctWords` (within ``distinct_window`` words); beams above 1 exclude sampling.
     """
 
     max_tokens: int = 24
