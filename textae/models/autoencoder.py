@@ -22,9 +22,9 @@ from textae.models.backbone import Backbone, build_network
 from textae.models.decoding import Decoding, decode, pad_texts
 from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
+from textae.models.generation import EXTRA_POSITIONS, check, summary_decoding
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
-from textae.models.requests import EXTRA_POSITIONS, check, summary_decoding
 from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
 T = TypeVar("T")

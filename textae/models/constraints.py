@@ -122,9 +122,7 @@ class WholeWords(LogitsProcessor):
                 allowed[row] = free
             inside = [token for token in following if token is not None]
             allowed[row, inside] = True
-        chosen = scores.masked_fill(~allowed, -float("inf"))
-        stuck = (chosen == -float("inf")).all(dim=1, keepdim=True)
-        return torch.where(stuck, scores, chosen)
+        return _forbid(scores, ~allowed)
 
     def _is_long(self, word: tuple[int, ...]) -> bool:
         if word not in self.long:
@@ -167,9 +165,7 @@ class DistinctWords(LogitsProcessor):
                 first = self._first_piece(tuple(written[begin:end]))
                 if first is not None:
                     forbidden[row, first] = True
-        chosen = scores.masked_fill(forbidden, -float("inf"))
-        stuck = (chosen == -float("inf")).all(dim=1, keepdim=True)
-        return torch.where(stuck, scores, chosen)
+        return _forbid(scores, forbidden)
 
     def _first_piece(self, word: tuple[int, ...]) -> int | None:
         """The piece that may not come again for the sake of ``word``."""
@@ -178,3 +174,10 @@ class DistinctWords(LogitsProcessor):
             long = len(text) > LONGEST_FUNCTION_WORD and len(piece) >= LONGEST_FUNCTION_WORD
             self.first_pieces[word] = word[0] if long and not count_unspaced(text) else None
         return self.first_pieces[word]
+
+
+def _forbid(scores: torch.Tensor, forbidden: torch.Tensor) -> torch.Tensor:
+    """``scores`` (N, V) without what is ``forbidden``; a row that would have nothing left stays as it is."""
+    chosen = scores.masked_fill(forbidden, -float("inf"))
+    stuck = (chosen == -float("inf")).all(dim=1, keepdim=True)
+    return torch.where(stuck, scores, chosen)

@@ -4,7 +4,7 @@ import pytest
 
 from textae.config import DecodingConfig
 from textae.errors import InputError
-from textae.models.requests import EXTRA_POSITIONS, summary_decoding
+from textae.models.generation import EXTRA_POSITIONS, summary_decoding
 
 NOTHING = {
     "words": None,

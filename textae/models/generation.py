@@ -46,6 +46,10 @@ def summary_decoding(
         num_beams = 1 if do_sample else own.num_beams
     if length_penalty is None:
         length_penalty = own.length_penalty
+    if no_repeat_ngram_size is None:
+        no_repeat_ngram_size = own.no_repeat_ngram_size
+    if distinct_words is None:
+        distinct_words = own.distinct_words
     if whole_words is None:
         whole_words = own.whole_words
     if whole_words is None:
@@ -66,11 +70,9 @@ def summary_decoding(
         max_words=max_words,
         num_beams=num_beams,
         length_penalty=length_penalty,
-        no_repeat_ngram_size=own.no_repeat_ngram_size
-        if no_repeat_ngram_size is None
-        else no_repeat_ngram_size,
+        no_repeat_ngram_size=no_repeat_ngram_size,
         whole_words=whole_words,
-        distinct_words=own.distinct_words if distinct_words is None else distinct_words,
+        distinct_words=distinct_words,
         do_sample=do_sample,
         temperature=temperature,
         seed=seed,
