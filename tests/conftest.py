@@ -136,3 +136,11 @@ def build_network_config():
 def build_config():
     """The function that makes the settings of a tiny TextAutoencoder."""
     return tiny_config
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A recipe with one setting."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text("warmup:\n  steps: 5\n", encoding="utf-8")
+    return path

@@ -1,10 +1,6 @@
-"""The command line: what it passes on, what it prints, and how it refuses. Real runs are tested elsewhere."""
+"""The command line: what it passes on and what it prints. Refusals and real runs are tested elsewhere."""
 
 import json
-import logging
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,15 +8,7 @@ import pytest
 from textae import commands
 from textae.cli import main
 from textae.config import TrainingConfig
-from textae.errors import InputError
 from textae.settings import settings
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    path = tmp_path / "recipe.yaml"
-    path.write_text("warmup:\n  steps: 5\n", encoding="utf-8")
-    return path
 
 
 @pytest.fixture
@@ -98,16 +86,6 @@ def scored(monkeypatch, corpus):
     monkeypatch.setattr(textae.evaluation.report, "evaluate_model", evaluate_model)
     monkeypatch.setattr(textae.evaluation.report, "evaluate_predictions", evaluate_predictions)
     return calls
-
-
-def refusal(capsys, *words):
-    """Return the one sentence with which a command line is refused."""
-    assert main(words) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("textae: error: ")
-    assert captured.err.count("\n") == 1
-    return captured.err.removeprefix("textae: error: ").rstrip("\n")
 
 
 def test_train_passes_the_recipe_with_overrides(recipe, trained, capsys):
@@ -302,190 +280,3 @@ def test_other_processes_of_a_launch_score_nothing(scored, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     assert main(["evaluate", "--model", "m", "--data", "d"]) == 0
     assert scored == []
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ("sumarize", 'unknown command "sumarize"; did you mean "summarize"? (commands: train, summarize, '),
-        ("train --bems 3", 'textae train: unknown option "--bems"'),
-        ("train --config x --seed 3", 'textae train: unknown option "--seed"; did you mean "--run.seed"?'),
-        ("train", "the following arguments are required: --config; see textae train --help"),
-        ("train --config x y", 'unexpected argument "y"; see textae --help'),
-        ("train --config none.yaml", "none.yaml: there is no such configuration file; check the path"),
-        ("summarize --modle m", 'textae summarize: unknown option "--modle"; did you mean "--model"?'),
-        ("summarize --model m --input i", "the following arguments are required: --output; see textae summ"),
-        (
-            "summarize --model m --input i --output o --beams 0",
-            'argument --beams: wants a whole number of at least 1, not "0"; see textae summarize --help',
-        ),
-        (
-            "summarize --model m --input i --output o --words many",
-            'argument --words: wants a whole number of at least 1, not "many"; see textae summarize --help',
-        ),
-        (
-            "summarize --model m --input i --output o --sample --temperature 0",
-            'argument --temperature: wants a number above 0, not "0"; see textae summarize --help',
-        ),
-        (
-            "summarize --model m --input i --output o --sample --temperature hot",
-            'argument --temperature: wants a number above 0, not "hot"; see textae summarize --help',
-        ),
-        (
-            "summarize --model m --input i --output o --seed 3",
-            "--temperature and --seed are for --sample; add it or leave them out",
-        ),
-        ("evaluate", "nothing to score; give --model M --data F, or --predictions F --references F"),
-        ("evaluate --predictions p", "--predictions F and --references F belong together; give both"),
-        (
-            "evaluate --predictions p --references r --model m",
-            "--model and --predictions exclude each other; take one of them",
-        ),
-        (
-            "evaluate --predictions p --references r --beams 2",
-            "--beams is for --model and means nothing with --predictions; leave it out",
-        ),
-        (
-            "evaluate --predictions p --references r --save-predictions s",
-            "--save-predictions is for --model and means nothing with --predictions; leave it out",
-        ),
-        ("evaluate --model m", "--model wants --data F, documents with their reference summaries"),
-        (
-            "evaluate --model m --data d --prediction-column c",
-            "--prediction-column is for --predictions and means nothing with --model; leave it out",
-        ),
-        (
-            "evaluate --model a b --data d --save-predictions s",
-            "--save-predictions is for one --model; score the models one after the other",
-        ),
-        (
-            "evaluate --model a b --data -",
-            "--data - can be read only once; write standard input to a file to score several models",
-        ),
-        (
-            "evaluate --model =a --data d",
-            '--model =a: wants NAME=PATH, such as "warm-up=runs/newswire/warm"',
-        ),
-        (
-            "evaluate --model x=a x=b --data d",
-            '--model: "x" is given twice; give each model a name of its own, NAME=PATH',
-        ),
-        (
-            "evaluate --model m --data d --multiple worst",
-            "argument --multiple: invalid choice: 'worst' (choose from 'average', 'best'); see textae",
-        ),
-    ],
-)
-def test_bad_command_lines_are_refused_in_one_sentence(capsys, tmp_path, monkeypatch, words, sentence):
-    monkeypatch.chdir(tmp_path)
-    assert refusal(capsys, *words.split()).startswith(sentence)
-
-
-def test_an_unknown_setting_is_refused(recipe, capsys):
-    sentence = refusal(capsys, "train", "--config", str(recipe), "--warmup.stepz", "3")
-    assert sentence == 'unknown setting "--warmup.stepz"; did you mean "--warmup.steps"?'
-
-
-def test_without_a_command_there_is_help(capsys):
-    assert main([]) == 0
-    text = capsys.readouterr().out
-    for name in ("train", "summarize", "reconstruct", "evaluate"):
-        assert f"\n    {name}" in text
-
-
-def test_version(capsys):
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == "textae 0.1.0\n"
-
-
-def failing(monkeypatch, error):
-    import textae.training.loop
-
-    def train(config, resume, evaluate):
-        raise error
-
-    monkeypatch.setattr(textae.training.loop, "train", train)
-
-
-def test_interruption(recipe, monkeypatch, capsys):
-    failing(monkeypatch, KeyboardInterrupt())
-    assert main(["train", "--config", str(recipe)]) == 130
-    assert capsys.readouterr().err == "textae: interrupted\n"
-
-
-def test_bad_input_deep_inside(recipe, monkeypatch, capsys):
-    failing(monkeypatch, InputError("a.txt, line 3: broken; mend it"))
-    assert refusal(capsys, "train", "--config", str(recipe)) == "a.txt, line 3: broken; mend it"
-
-
-def test_an_unreadable_file_is_a_sentence_too(recipe, monkeypatch, capsys):
-    failing(monkeypatch, PermissionError(13, "Permission denied", "/some/file"))
-    assert refusal(capsys, "train", "--config", str(recipe)) == "/some/file: Permission denied"
-
-
-def test_our_own_mistakes_keep_their_traceback(recipe, monkeypatch):
-    failing(monkeypatch, OSError("no file's fault"))
-    with pytest.raises(OSError, match="no file's fault"):
-        main(["train", "--config", str(recipe)])
-
-
-def test_the_log_goes_to_standard_error(recipe, monkeypatch, capsys):
-    import textae.training.loop
-
-    def train(config, resume, evaluate):
-        logging.getLogger("textae.training.loop").info("step 1")
-        return Path("x")
-
-    monkeypatch.setattr(textae.training.loop, "train", train)
-    main(["train", "--config", str(recipe)])
-    assert capsys.readouterr().err == "step 1\n"
-    monkeypatch.setenv("RANK", "1")
-    main(["train", "--config", str(recipe)])
-    assert capsys.readouterr().err == ""
-    assert logging.getLogger("textae").handlers == []
-
-
-def test_nothing_is_logged_twice_when_training_shows_its_own_log(recipe, monkeypatch, capsys):
-    import textae.training.loop
-
-    logger, own = logging.getLogger("textae"), logging.StreamHandler(sys.stdout)
-
-    def train(config, resume, evaluate):
-        logger.addHandler(own)
-        logger.warning("step 1")
-        logger.removeHandler(own)
-        return Path("x")
-
-    monkeypatch.setattr(textae.training.loop, "train", train)
-    main(["train", "--config", str(recipe)])
-    captured = capsys.readouterr()
-    assert captured.out == "step 1\ntrained model: x\n"
-    assert captured.err == ""
-
-
-def run(*words, **options):
-    return subprocess.run([sys.executable, "-m", "textae", *words], capture_output=True, text=True, **options)
-
-
-def test_the_process_exits_with_2_and_without_a_traceback(tmp_path):
-    ran = run("train", "--config", "none.yaml", cwd=tmp_path)
-    assert ran.returncode == 2
-    assert ran.stdout == ""
-    assert ran.stderr == "textae: error: none.yaml: there is no such configuration file; check the path\n"
-
-
-def test_a_reader_that_leaves_early_is_no_error():
-    code = (
-        "import sys; from textae import cli\n"
-        "cli._run = lambda words: print('x' * 10**6) or 0\n"
-        "sys.exit(cli.main([]))"
-    )
-    reading, writing = os.pipe()
-    os.close(reading)
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True
-    ) as process:
-        os.close(writing)
-        _, errors = process.communicate()
-    assert process.returncode == 141
-    assert errors == ""

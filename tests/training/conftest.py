@@ -1,5 +1,6 @@
 """A tiny vocabulary, tiny networks and a recipe that trains in seconds."""
 
+import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from textae.data.batches import Example
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
 from textae.models.autoencoder import TextAutoencoder
 from textae.settings import config_from_dict
+from textae.training.adversarial import AdversarialStep
 from textae.training.reduce import Reduce
 
 DOCUMENTS = [
@@ -124,3 +126,14 @@ def documents(small_vocabulary):
 @pytest.fixture
 def human(small_vocabulary):
     return examples(small_vocabulary, SENTENCES)
+
+
+@pytest.fixture
+def step(config, small_vocabulary, model, reduce):
+    weights = torch.ones(len(small_vocabulary))
+    return AdversarialStep(config, small_vocabulary, copy.deepcopy(model.encoder), weights, reduce)
+
+
+@pytest.fixture
+def sampled(step, model, documents, human):
+    return step.sample(model, 7, range(4), documents, human)
