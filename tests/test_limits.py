@@ -39,6 +39,16 @@ def changed(**values):
             "adversarial.rewards.kl.weight = -0.1 must not be below 0",
         ),
         ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0 must be at least 0 and below 1"),
+        ({"noise__graft_share": 1.5}, "noise.graft_share = 1.5 must lie between 0 and 1"),
+        ({"noise__lead_in": -1}, "noise.lead_in = -1 must be at least 0"),
+        (
+            {"data__normalization__replacements": {"": "x"}},
+            "data.normalization.replacements: '' to 'x' must be text for text that is not empty",
+        ),
+        (
+            {"data__normalization__replacements": {"x": 1}},
+            "data.normalization.replacements: 'x' to 1 must be text for text that is not empty",
+        ),
         ({"noise__drop": -0.1}, "noise.drop = -0.1 must be at least 0 and below 1"),
         ({"warmup__pseudo_summary_share": 1.5}, "warmup.pseudo_summary_share = 1.5 must lie between 0 and 1"),
         ({"data__documents": []}, "data.documents = [] must name at least one"),

@@ -12,6 +12,8 @@ from typing import Any, Literal
 class NormalizationConfig:
     """How raw text is cleaned before anything else sees it."""
 
+    replacements: dict[str, Any] = field(default_factory=dict)
+    """What to replace by what, before anything else, such as {"<unk>": unk}."""
     unicode_nfkc: bool = True
     """Apply Unicode NFKC, so that full-width and composed characters have one form."""
     lowercase: bool = False
@@ -144,6 +146,10 @@ class NoiseConfig:
     """How much fragments tend to the end, for text that says the main thing first; 0 for anywhere."""
     similar_documents: float = 0.0
     """Share of sentences whose fragments come from a document that shares rare words with them."""
+    graft_share: float | None = None
+    """A document with this share of the sentence stays whole, plus what it lacks; null: fragments only."""
+    lead_in: int | None = None
+    """Most of its words that stay before the first shared one, where the point comes first; null: all."""
     shuffle_distance: float = 1.0
     """Words move by about this many positions; more teaches the encoder to scramble."""
     drop: float = 0.1
@@ -226,6 +232,8 @@ class AdversarialConfig:
     """Discount with which a token is paid for the reader's later scores (0.3 in Wang and Lee's code)."""
     weigh_content: bool = False
     """Weigh the document's tokens in the reconstruction reward by their inverse document frequency."""
+    denoising_weight: float = 0.0
+    """Weight of the warm-up's loss of noisy human sentences, kept on so that the style they teach stays."""
     real_label: float = 0.9
     """One-sided label smoothing: the discriminator's target for human sentences."""
     rewards: RewardsConfig = field(default_factory=RewardsConfig)

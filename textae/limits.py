@@ -48,6 +48,7 @@ _NOT_NEGATIVE = (
     "decoding.length_penalty",
     "noise.shuffle_distance",
     "noise.late_fragments",
+    "adversarial.denoising_weight",
     "optimizer.weight_decay",
     *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
 )
@@ -100,6 +101,14 @@ def validate(config: TrainingConfig) -> None:
         _require(config, name, 0 <= attrgetter(name)(config) < 1, "must be at least 0 and below 1")
     for name in _SHARES:
         _require(config, name, 0 <= attrgetter(name)(config) <= 1, "must lie between 0 and 1")
+    share, lead_in = config.noise.graft_share, config.noise.lead_in
+    _require(config, "noise.graft_share", share is None or 0 <= share <= 1, "must lie between 0 and 1")
+    _require(config, "noise.lead_in", lead_in is None or lead_in >= 0, "must be at least 0")
+    for old, new in config.data.normalization.replacements.items():
+        if not old or not isinstance(new, str):
+            raise InputError(
+                f"data.normalization.replacements: {old!r} to {new!r} must be text for text that is not empty"
+            )
     for name in _NOT_EMPTY:
         _require(config, name, any(attrgetter(name)(config)), "must name at least one")
     _require(config, "run.seed", config.run.seed < 2**32, "must be below 4294967296")

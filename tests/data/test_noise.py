@@ -142,6 +142,72 @@ def test_a_corrupted_sentence_loses_words_at_the_configured_rate():
     assert 5.6 < sum(kept) / len(kept) < 6.4
 
 
+KNOWN = [
+    "a",
+    "baker",
+    "said",
+    "on",
+    "monday",
+    "that",
+    "two",
+    "rebels",
+    "were",
+    "killed",
+    "in",
+    "the",
+    "north",
+]
+
+
+def graft(sentence, document, config=None, generator=None, common=("a", "in", "of", "on", "the", "to")):
+    return " ".join(
+        noise.graft_sentence(
+            sentence.split(),
+            document if isinstance(document, list) else document.split(),
+            lambda word: word not in common,
+            config or NoiseConfig(drop=0.0),
+            generator or random.Random(0),
+        )
+    )
+
+
+def test_missing_words_are_grafted_behind_the_shared_word_before_them():
+    assert graft("police say two rebels kill goat in north", KNOWN) == (
+        "a baker said on monday that police say two rebels were killed goat in the north"
+    )
+    assert KNOWN[0] == "a"  # and the document is not changed
+
+
+def test_common_words_mark_no_place():
+    # "in" is there, so it is not grafted, and "fog" stays with "rebels".
+    assert (
+        graft("rebels in fog", KNOWN) == "a baker said on monday that two rebels fog were killed in the north"
+    )
+
+
+def test_a_sentence_that_shares_nothing_stands_in_front():
+    assert graft("fog delays ferry", "goats eat map") == "fog delays ferry goats eat map"
+    assert graft("fog", []) == "fog"
+
+
+def test_a_word_in_reverse_order_takes_its_graft_along():
+    assert graft("killed fog baker goat", "baker killed") == "baker goat killed fog"
+
+
+def test_the_lead_in_is_cut_before_the_first_shared_word():
+    config = NoiseConfig(drop=0.0, lead_in=4)
+    for spared, rest in ((0, "two rebels fog were"), (2, "monday that two rebels fog were")):
+        generator = Scripted(("randint", spared), ("random", 0.0))
+        assert graft("two rebels fog", KNOWN[:9], config, generator) == rest
+    # The whole document, where more is spared than there is.
+    assert graft("baker fog", KNOWN[:2], config, Scripted(("randint", 4), ("random", 0.0))) == "a baker fog"
+
+
+def test_some_missing_words_stay_missing():
+    generator = Scripted(("random", 0.49), ("random", 0.5))
+    assert graft("fog goat baker", "baker", NoiseConfig(drop=0.5), generator) == "goat baker"
+
+
 class Choosing(random.Random):
     """A seeded generator whose first ``randrange`` gives the wanted kind."""
 

@@ -17,6 +17,13 @@ def test_nfkc_can_be_switched_off():
     assert normalize("\uff21  b", NormalizationConfig(unicode_nfkc=False)) == "\uff21 b"
 
 
+def test_replacements_come_first_in_their_order():
+    settings = NormalizationConfig(
+        replacements={"<unk>": "unk", "unk unk": "Unk"}, lowercase=True, split_punctuation=True
+    )
+    assert normalize("<unk> of <unk> <unk> <b>", settings) == "unk of unk <b>"
+
+
 @pytest.mark.parametrize("text", ["", "  \n "])
 def test_nothing_stays_nothing(text):
     assert normalize(text, GIGAWORD) == ""

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from textae.data.batches import TokenBatch
-from textae.data.similar import SimilarDocuments
 from textae.data.words import split_words
 from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs
+from textae.training.denoising import NoisySentences
 from textae.training.warmup import (
     WarmupBatches,
     WordWeights,
@@ -62,7 +62,8 @@ def test_a_document_shorter_than_the_summary_is_taken_whole():
 
 @pytest.fixture
 def batches(config, small_vocabulary, documents):
-    return WarmupBatches(config, small_vocabulary, WordWeights.from_texts([d.text for d in documents]))
+    weights = WordWeights.from_texts([d.text for d in documents])
+    return WarmupBatches(config, small_vocabulary, weights, NoisySentences(config.noise, None))
 
 
 def test_a_batch_does_not_depend_on_how_many_processes_share_it(batches, documents, human):
@@ -98,20 +99,6 @@ def test_without_pseudo_summaries_every_target_is_the_human_sentence(
     for text, example, other in zip(read, human, [*documents[1:], documents[0]], strict=True):
         foreign = set(text.split()) - set(example.text.split())
         assert foreign and foreign <= set(other.text.split())
-
-
-def test_noise_comes_from_documents_like_the_sentence(config, small_vocabulary, documents, human):
-    config.noise.similar_documents = 1.0
-    texts = [document.text for document in documents]
-    similar = SimilarDocuments(texts, common=0.25)  # words of more than one document are not looked up
-    batches = WarmupBatches(config, small_vocabulary, WordWeights.from_texts(texts), similar)
-    inputs = batches.make(0, range(4), documents, human, CPU)
-    read = small_vocabulary.decode(inputs.encoder_source.rows())
-    for text, example in zip(read, human, strict=True):
-        nearest = [found.split() for _, found in similar.nearest(example.text.split(), 5)]
-        assert 1 <= len(nearest) < len(texts)
-        foreign = set(text.split()) - set(example.text.split())
-        assert foreign and any(foreign <= set(found) for found in nearest)
 
 
 def test_with_pseudo_summaries_alone_every_target_is_the_documents_lead(

@@ -1,8 +1,10 @@
 """Corruptions that warm-up and the de-noising variant undo: pure functions of words and a seed."""
 
 import random
+from collections.abc import Callable
 
 from textae.config import NoiseConfig
+from textae.data.words import are_forms
 
 
 def insert_fragments(
@@ -50,6 +52,49 @@ def corrupt_sentence(
     result = drop_words(words, config.drop, generator)
     result = shuffle_locally(result, config.shuffle_distance, generator)
     return insert_fragments(result, other, config, generator)
+
+
+def graft_sentence(
+    words: list[str],
+    document: list[str],
+    telling: Callable[[str], bool],
+    config: NoiseConfig,
+    generator: random.Random,
+) -> list[str]:
+    """Put what ``document`` lacks of a sentence into it, beside what it has.
+
+    The document is a real one about something else that shares some words with the sentence. They
+    stand in their place and in the document's form (``killed`` for ``kills``); each missing word goes
+    behind the last shared word before it, or in front of the first. So the noise has the order, the
+    attributions and the side facts of real documents.
+
+    Args:
+        words: of the sentence.
+        document: words of the document.
+        telling: whether a word tells what a text is about; others, such as ``of``, mark no place.
+        config: ``drop`` is the share of missing words that stay missing, ``lead_in`` how many words of
+            the document may stay before the first shared one.
+        generator: decides both.
+    """
+
+    def place(word: str) -> int | None:
+        return next((at for at, other in enumerate(document) if are_forms(word, other)), None)
+
+    if config.lead_in is not None:
+        first = min((at for word in words if telling(word) and (at := place(word)) is not None), default=0)
+        document = document[max(0, first - generator.randint(0, config.lead_in)) :]
+    places = [place(word) for word in words]
+    marks = [at if telling(word) else None for word, at in zip(words, places, strict=True)]
+    behind = next((at for at in marks if at is not None), 0)
+    grafts: list[list[str]] = [[] for _ in range(len(document) + 1)]
+    for word, at, mark in zip(words, places, marks, strict=True):
+        if at is None and generator.random() >= config.drop:
+            grafts[behind].append(word)
+        behind = behind if mark is None else mark + 1
+    grafted = list(grafts[0])
+    for word, graft in zip(document, grafts[1:], strict=True):
+        grafted += [word, *graft]
+    return grafted
 
 
 def break_sentence(words: list[str], generator: random.Random) -> list[str]:

@@ -31,13 +31,16 @@ _ABBREVIATIONS = frozenset(
 def normalize(text: str, config: NormalizationConfig) -> str:
     """Return ``text`` cleaned as ``config`` says; white space is always collapsed and stripped.
 
-    Cleaning twice gives the same as cleaning once. Splitting punctuation follows the Penn Treebank for
-    scripts with spaces and leaves text in Chinese or Japanese characters alone.
+    Cleaning twice gives the same as cleaning once, unless a replacement makes what is replaced.
+    Splitting punctuation follows the Penn Treebank for scripts with spaces and leaves text in
+    Chinese or Japanese characters alone.
 
     >>> settings = NormalizationConfig(lowercase=True, digits_to_hash=True, split_punctuation=True)
     >>> normalize("He didn't say U.S. sales rose 5.3%, Mr. Smith's aide said.", settings)
     "he did n't say u.s. sales rose #.# % , mr. smith 's aide said ."
     """
+    for old, new in config.replacements.items():
+        text = text.replace(old, new)
     if config.unicode_nfkc:
         text = unicodedata.normalize("NFKC", text)
     if config.split_punctuation:

@@ -2,36 +2,47 @@
 
 import heapq
 import math
-import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 
-from textae.data.words import split_words
+from textae.data.words import SHORTEST_STEM, are_forms, split_words
 
 
 class SimilarDocuments:
-    """Finds documents that share rare words with a sentence.
+    """Finds documents that share rare words, or forms of them, with a sentence.
 
     Args:
         texts: the documents.
         common: words in more documents than this share of them are not looked up.
     """
 
-    def __init__(self, texts: Iterable[str], common: float = 0.005):
+    def __init__(self, texts: Iterable[str], common: float = 0.02):
         self.texts = list(texts)
-        counts: Counter[str] = Counter()
-        for text in self.texts:
-            counts.update(set(split_words(text)))
-        most = max(1.0, common * len(self.texts))
-        # A word that a single document has is looked up, too: the sentence may have it as well.
-        self.weights = {
-            word: math.log(1.0 + len(self.texts) / count) for word, count in counts.items() if count <= most
-        }
-        self.index: dict[str, list[int]] = {word: [] for word in self.weights}
+        self.most = max(1.0, common * len(self.texts))
+        self.index: dict[str, list[int]] = defaultdict(list)
         for number, text in enumerate(self.texts):
             for word in set(split_words(text)):
-                if word in self.index:
-                    self.index[word].append(number)
+                self.index[word].append(number)
+        self.stems: dict[str, list[str]] = defaultdict(list)
+        for word in self.index:
+            self.stems[word[:SHORTEST_STEM]].append(word)
+        self.found: dict[str, list[int]] = {}
+
+    def documents_with(self, word: str) -> list[int]:
+        """Numbers of the documents that have the word or a form of it."""
+        if word not in self.found:
+            forms = [form for form in self.stems.get(word[:SHORTEST_STEM], ()) if are_forms(word, form)]
+            self.found[word] = sorted({number for form in forms for number in self.index[form]})
+        return self.found[word]
+
+    def weight(self, word: str) -> float:
+        """How much a word tells of what a text is about: 0 for common ones, most for unknown ones."""
+        count = len(self.documents_with(word))
+        return math.log(1.0 + len(self.texts) / max(count, 1)) if count <= self.most else 0.0
+
+    def is_telling(self, word: str) -> bool:
+        """Whether a word is rare enough to be looked up."""
+        return self.weight(word) > 0
 
     def nearest(self, words: list[str], count: int) -> list[tuple[float, str]]:
         """The ``count`` documents with the greatest summed weight of shared words, best first.
@@ -42,14 +53,10 @@ class SimilarDocuments:
         scores: dict[int, float] = defaultdict(float)
         total = 0.0
         for word in dict.fromkeys(words):
-            weight = self.weights.get(word, 0.0)
+            weight = self.weight(word)
             total += weight
-            for number in self.index.get(word, ()):
-                scores[number] += weight
+            if weight > 0:
+                for number in self.documents_with(word):
+                    scores[number] += weight
         best = heapq.nlargest(count, scores.items(), key=lambda item: (item[1], -item[0]))
         return [(score / total, self.texts[number]) for number, score in best]
-
-    def draw(self, words: list[str], count: int, generator: random.Random) -> str | None:
-        """One of the ``count`` nearest documents, or None where no document shares a word."""
-        found = self.nearest(words, count)
-        return generator.choice(found)[1] if found else None

@@ -32,6 +32,7 @@ from textae.training.checkpoint import (
     save_random_state,
 )
 from textae.training.collapse import CollapseSigns
+from textae.training.denoising import NoisySentences
 from textae.training.launch import join_processes
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
@@ -140,7 +141,8 @@ class Training:
         self.model: TextAutoencoder = self.accelerator.unwrap_model(self.module)
         self.reduce = Reduce(self.accelerator)
         similar = SimilarDocuments(documents) if config.noise.similar_documents > 0 else None
-        self.warmup = WarmupBatches(config, self.vocabulary, self.weights, similar)
+        self.noisy = NoisySentences(config.noise, similar)
+        self.warmup = WarmupBatches(config, self.vocabulary, self.weights, self.noisy)
         if self.is_main:
             logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)
             for network in NETWORKS:
@@ -178,7 +180,7 @@ class Training:
         else:
             reference = copy.deepcopy(self.model.encoder)
         self.reference = AdversarialStep(
-            self.config, self.vocabulary, reference, self.token_weights, self.reduce
+            self.config, self.vocabulary, reference, self.token_weights, self.reduce, self.noisy
         )
 
     # One step ------------------------------------------------------------------------------------

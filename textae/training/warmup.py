@@ -10,15 +10,12 @@ import torch
 
 from textae.config import TrainingConfig
 from textae.data.batches import Example, TokenBatch, pad_rows
-from textae.data.noise import break_sentence, corrupt_sentence
-from textae.data.similar import SimilarDocuments
+from textae.data.noise import break_sentence
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import join_words, split_words
 from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs
+from textae.training.denoising import NoisySentences
 from textae.training.reduce import Reduce
-
-# A similar document is one of so many that resemble a sentence most.
-NEAREST = 5
 
 
 @dataclass
@@ -80,13 +77,9 @@ class WarmupBatches:
     """Makes inputs of the three networks from documents and human sentences that do not match."""
 
     def __init__(
-        self,
-        config: TrainingConfig,
-        vocabulary: Vocabulary,
-        weights: WordWeights,
-        similar: SimilarDocuments | None = None,
+        self, config: TrainingConfig, vocabulary: Vocabulary, weights: WordWeights, noisy: NoisySentences
     ):
-        self.config, self.vocabulary, self.weights, self.similar = config, vocabulary, weights, similar
+        self.config, self.vocabulary, self.weights, self.noisy = config, vocabulary, weights, noisy
 
     def make(
         self, step: int, rows: range, documents: list[Example], human: list[Example], device: torch.device
@@ -108,10 +101,7 @@ class WarmupBatches:
             if generator.random() < config.warmup.pseudo_summary_share:
                 source, target = document, document[:count]
             else:
-                if self.similar is not None and generator.random() < config.noise.similar_documents:
-                    found = self.similar.draw(sentence, NEAREST, generator)
-                    other = other if found is None else split_words(found)
-                source, target = corrupt_sentence(sentence, other, config.noise, generator), sentence
+                source, target = self.noisy.corrupt(sentence, other, generator), sentence
             sources.append(join_words(source))
             targets.append(join_words(target))
             hints.append(vocabulary.hint(len(target)))
