@@ -232,8 +232,6 @@ class AdversarialConfig:
     """Discount with which a token is paid for the reader's later scores (0.3 in Wang and Lee's code)."""
     weigh_content: bool = False
     """Weigh the document's tokens in the reconstruction reward by their inverse document frequency."""
-    denoising_weight: float = 0.0
-    """Weight of the warm-up's loss of noisy human sentences, kept on so that the style they teach stays."""
     real_label: float = 0.9
     """One-sided label smoothing: the discriminator's target for human sentences."""
     rewards: RewardsConfig = field(default_factory=RewardsConfig)

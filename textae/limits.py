@@ -48,7 +48,6 @@ _NOT_NEGATIVE = (
     "decoding.length_penalty",
     "noise.shuffle_distance",
     "noise.late_fragments",
-    "adversarial.denoising_weight",
     "optimizer.weight_decay",
     *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
 )

@@ -13,7 +13,6 @@ from textae.data.tokenizer import train_tokenizer, vocabulary_of
 from textae.models.autoencoder import TextAutoencoder
 from textae.settings import config_from_dict
 from textae.training.adversarial import AdversarialStep
-from textae.training.denoising import NoisySentences
 from textae.training.reduce import Reduce
 
 DOCUMENTS = [
@@ -132,8 +131,7 @@ def human(small_vocabulary):
 @pytest.fixture
 def step(config, small_vocabulary, model, reduce):
     weights = torch.ones(len(small_vocabulary))
-    noisy = NoisySentences(config.noise, None)
-    return AdversarialStep(config, small_vocabulary, copy.deepcopy(model.encoder), weights, reduce, noisy)
+    return AdversarialStep(config, small_vocabulary, copy.deepcopy(model.encoder), weights, reduce)
 
 
 @pytest.fixture

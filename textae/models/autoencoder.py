@@ -45,7 +45,6 @@ class AutoencoderInputs:
         reconstructor_inputs: (N', S) decoder inputs with dropped words, or None.
         sentences: (M, T) human and other sentences for the discriminator.
         smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
-        denoising: noisy sentences, what they shall become and hints, as the three of the encoder, or None.
     """
 
     encoder_source: TokenBatch
@@ -56,7 +55,6 @@ class AutoencoderInputs:
     reconstructor_inputs: torch.Tensor | None
     sentences: TokenBatch
     smoothing: bool = False
-    denoising: tuple[TokenBatch, TokenBatch, torch.Tensor] | None = None
 
 
 @dataclass
@@ -68,14 +66,12 @@ class AutoencoderOutputs:
         summary_mean_log_probabilities: (N, T) mean over the vocabulary, or None.
         document_log_probabilities: (N', S), 0 on padding.
         scores: (M, T) discriminator logits.
-        denoising_log_probabilities: of the denoised sentences, 0 on padding, or None.
     """
 
     summary_log_probabilities: torch.Tensor
     summary_mean_log_probabilities: torch.Tensor | None
     document_log_probabilities: torch.Tensor
     scores: torch.Tensor
-    denoising_log_probabilities: torch.Tensor | None = None
 
 
 class TextAutoencoder(nn.Module):
@@ -128,11 +124,7 @@ class TextAutoencoder(nn.Module):
             inputs.reconstructor_target,
             inputs=inputs.reconstructor_inputs,
         )
-        denoised = None
-        if inputs.denoising is not None:
-            noisy, sentences, hints = inputs.denoising
-            denoised = self.encoder.log_probabilities(self.encoder.read(noisy), sentences, hints)
-        return AutoencoderOutputs(summaries, mean, documents, self.discriminator(inputs.sentences), denoised)
+        return AutoencoderOutputs(summaries, mean, documents, self.discriminator(inputs.sentences))
 
     # What people do with a model -----------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 """One step of the adversarial phase: sample, read, pay, learn."""
 
-import random
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +7,7 @@ import torch
 from textae.config import TrainingConfig
 from textae.data.batches import Example, TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
-from textae.data.words import count_words, join_words, split_words
+from textae.data.words import count_words, split_words
 from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs, TextAutoencoder
 from textae.models.decoding import Decoding, decode
 from textae.models.encoder import Encoder
@@ -20,7 +19,6 @@ from textae.training.advantage import (
     position_sums,
     self_critical,
 )
-from textae.training.denoising import NoisySentences
 from textae.training.reduce import Reduce
 from textae.training.rewards import REWARDS, Rollout, repetitions
 from textae.training.warmup import discriminator_loss
@@ -51,7 +49,6 @@ class AdversarialStep:
         reference: frozen copy of the warm encoder, outside the trained module.
         token_weights: (V,) weight of each token in the reconstruction reward.
         reduce: sums over processes.
-        noisy: makes the noisy sentences of the de-noising loss.
     """
 
     def __init__(
@@ -61,14 +58,8 @@ class AdversarialStep:
         reference: Encoder,
         token_weights: torch.Tensor,
         reduce: Reduce,
-        noisy: NoisySentences,
     ):
-        self.config, self.vocabulary, self.token_weights, self.noisy = (
-            config,
-            vocabulary,
-            token_weights,
-            noisy,
-        )
+        self.config, self.vocabulary, self.token_weights = config, vocabulary, token_weights
         self.reference, self.reduce = reference.eval().requires_grad_(False), reduce
 
     def sample(
@@ -113,31 +104,10 @@ class AdversarialStep:
             reconstructor_target=target,
             reconstructor_inputs=None,
             sentences=join_rows(real, summaries, vocabulary.pad),
-            denoising=self._denoising(step, rows, documents, human, real),
         )
         wanted = torch.tensor(words, device=device).repeat_interleave(group)
         contents = [set(split_words(documents[row].text)) for row in rows]
         return Sampled(inputs, texts, wanted, group, len(rows), contents)
-
-    def _denoising(
-        self, step: int, rows: range, documents: list[Example], human: list[Example], real: TokenBatch
-    ) -> tuple[TokenBatch, TokenBatch, torch.Tensor] | None:
-        """Noisy forms of the human sentences of ``rows``, the sentences, and hints of their lengths."""
-        config, vocabulary = self.config, self.vocabulary
-        if config.adversarial.denoising_weight == 0:
-            return None
-        sources, hints = [], []
-        for row in rows:
-            generator = random.Random(f"de-noising {config.run.seed} {step} {row}")
-            sentence = split_words(human[row].text)
-            other = split_words(documents[(row + 1) % len(documents)].text)
-            sources.append(join_words(self.noisy.corrupt(sentence, other, generator)))
-            hints.append(vocabulary.hint(len(sentence)))
-        device = real.ids.device
-        ids = [
-            vocabulary.as_source(row) for row in vocabulary.encode(sources, config.data.max_document_tokens)
-        ]
-        return pad_rows(ids, vocabulary.pad, device), real, torch.tensor(hints, device=device)
 
     def _append_greedy(
         self, model: TextAutoencoder, sources: TokenBatch, hints: torch.Tensor, summaries: TokenBatch
@@ -256,12 +226,6 @@ class AdversarialStep:
         discriminator, accuracy = discriminator_loss(
             outputs.scores, sampled.inputs.sentences.mask, sampled.real, config.real_label, reduce
         )
-        total = policy + reconstructor + discriminator
-        if sampled.inputs.denoising is not None and outputs.denoising_log_probabilities is not None:
-            mask = sampled.inputs.denoising[1].mask
-            denoising = reduce.mean(-outputs.denoising_log_probabilities.sum(), mask.sum())
-            metrics["loss/denoising"] = reduce.value(denoising)
-            total = total + config.denoising_weight * denoising
         metrics |= {
             "loss/policy": reduce.value(policy),
             "loss/reconstructor": reduce.value(reconstructor),
@@ -269,7 +233,7 @@ class AdversarialStep:
             "discriminator/accuracy": accuracy,
             **self._describe(rollout, sampled, judged),
         }
-        return total, metrics
+        return policy + reconstructor + discriminator, metrics
 
     def _describe(self, rollout: Rollout, sampled: Sampled, judged: torch.Tensor) -> dict[str, float]:
         reduce, device = self.reduce, judged.device

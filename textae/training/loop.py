@@ -141,8 +141,8 @@ class Training:
         self.model: TextAutoencoder = self.accelerator.unwrap_model(self.module)
         self.reduce = Reduce(self.accelerator)
         similar = SimilarDocuments(documents) if config.noise.similar_documents > 0 else None
-        self.noisy = NoisySentences(config.noise, similar)
-        self.warmup = WarmupBatches(config, self.vocabulary, self.weights, self.noisy)
+        noisy = NoisySentences(config.noise, similar)
+        self.warmup = WarmupBatches(config, self.vocabulary, self.weights, noisy)
         if self.is_main:
             logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)
             for network in NETWORKS:
@@ -180,7 +180,7 @@ class Training:
         else:
             reference = copy.deepcopy(self.model.encoder)
         self.reference = AdversarialStep(
-            self.config, self.vocabulary, reference, self.token_weights, self.reduce, self.noisy
+            self.config, self.vocabulary, reference, self.token_weights, self.reduce
         )
 
     # One step ------------------------------------------------------------------------------------
