@@ -150,6 +150,10 @@ class NoiseConfig:
     """A document with this share of the sentence stays whole, plus what it lacks; null: fragments only."""
     lead_in: int | None = None
     """Most of its words that stay before the first shared one, where the point comes first; null: all."""
+    document_forms: float = 0.0
+    """Share of the sentence's words that get the form that documents have, such as killed for kills."""
+    irregular_forms: dict[str, Any] = field(default_factory=dict)
+    """Forms of words that their endings do not tell, such as {falls: fell}."""
     shuffle_distance: float = 1.0
     """Words move by about this many positions; more teaches the encoder to scramble."""
     drop: float = 0.1

@@ -67,6 +67,7 @@ _RATES = (
 _SHARES = (
     "warmup.pseudo_summary_share",
     "noise.similar_documents",
+    "noise.document_forms",
     "adversarial.reader_discount",
 )
 
@@ -103,11 +104,10 @@ def validate(config: TrainingConfig) -> None:
     share, lead_in = config.noise.graft_share, config.noise.lead_in
     _require(config, "noise.graft_share", share is None or 0 <= share <= 1, "must lie between 0 and 1")
     _require(config, "noise.lead_in", lead_in is None or lead_in >= 0, "must be at least 0")
-    for old, new in config.data.normalization.replacements.items():
-        if not old or not isinstance(new, str):
-            raise InputError(
-                f"data.normalization.replacements: {old!r} to {new!r} must be text for text that is not empty"
-            )
+    for name in ("data.normalization.replacements", "noise.irregular_forms"):
+        for old, new in attrgetter(name)(config).items():
+            if not old or not isinstance(new, str):
+                raise InputError(f"{name}: {old!r} to {new!r} must be text for text that is not empty")
     for name in _NOT_EMPTY:
         _require(config, name, any(attrgetter(name)(config)), "must name at least one")
     _require(config, "run.seed", config.run.seed < 2**32, "must be below 4294967296")

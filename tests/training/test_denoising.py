@@ -1,6 +1,7 @@
 import random
 
 from textae.config import NoiseConfig
+from textae.data.forms import DocumentForms
 from textae.data.similar import SimilarDocuments
 from textae.training.denoising import NoisySentences
 
@@ -56,3 +57,31 @@ def test_the_same_generator_makes_the_same_noise():
     assert noisy("ferry leaves in fog", similar_documents=0.5, graft_share=0.5) == noisy(
         "ferry leaves in fog", similar_documents=0.5, graft_share=0.5
     )
+
+
+def test_words_get_the_forms_of_documents_before_anything_else():
+    forms = DocumentForms([], [], {"leaves": "sailed"})
+    config = NoiseConfig(drop=0.0, similar_documents=1.0, graft_share=0.4, document_forms=1.0)
+    sentences = NoisySentences(config, SimilarDocuments(DOCUMENTS, common=0.5), forms)
+    written = " ".join(sentences.corrupt(["ferry", "leaves", "in", "fog"], OTHER, random.Random(0)))
+    assert written == "the ferry sailed in to ossel was late because of fog"
+
+
+def test_a_share_of_the_words_gets_them():
+    forms = DocumentForms([], [], {"leaves": "sailed"})
+    sentences = NoisySentences(NoiseConfig(drop=0.0, document_forms=0.25), None, forms)
+    written = [sentences.corrupt(["leaves"], OTHER, random.Random(seed)) for seed in range(1000)]
+    assert 0.2 < sum("sailed" in words for words in written) / 1000 < 0.3
+    assert all(("sailed" in words) != ("leaves" in words) for words in written)
+
+
+def test_only_what_is_asked_for_is_learned():
+    def unread():
+        raise AssertionError("sentences are not needed")
+
+    plain = NoisySentences.from_texts(NoiseConfig(), DOCUMENTS, unread)
+    assert plain.similar is None and plain.forms is None
+    config = NoiseConfig(similar_documents=0.5, document_forms=0.5, irregular_forms={"leaves": "sailed"})
+    learned = NoisySentences.from_texts(config, DOCUMENTS, lambda: ["fog"])
+    assert learned.similar.texts == DOCUMENTS
+    assert learned.forms.draw("leaves", random.Random(0)) == "sailed"

@@ -1,8 +1,10 @@
 """Noisy human sentences: what the encoder learns to write, and to leave out, without any pairs."""
 
 import random
+from collections.abc import Callable
 
 from textae.config import NoiseConfig
+from textae.data.forms import DocumentForms
 from textae.data.noise import corrupt_sentence, graft_sentence
 from textae.data.similar import SimilarDocuments
 from textae.data.words import split_words
@@ -17,14 +19,38 @@ class NoisySentences:
     Args:
         config: the corruptions.
         similar: finds documents like a sentence; None where ``similar_documents`` is 0.
+        forms: knows what documents write for a sentence's word; None where ``document_forms`` is 0.
     """
 
-    def __init__(self, config: NoiseConfig, similar: SimilarDocuments | None):
-        self.config, self.similar = config, similar
+    def __init__(
+        self,
+        config: NoiseConfig,
+        similar: SimilarDocuments | None = None,
+        forms: DocumentForms | None = None,
+    ):
+        self.config, self.similar, self.forms = config, similar, forms
+
+    @classmethod
+    def from_texts(
+        cls, config: NoiseConfig, documents: list[str], sentences: Callable[[], list[str]]
+    ) -> "NoisySentences":
+        """Learn what ``config`` needs from the corpus; ``sentences`` are read only if they are needed."""
+        return cls(
+            config,
+            SimilarDocuments(documents) if config.similar_documents > 0 else None,
+            DocumentForms(documents, sentences(), config.irregular_forms)
+            if config.document_forms > 0
+            else None,
+        )
 
     def corrupt(self, sentence: list[str], other: list[str], generator: random.Random) -> list[str]:
         """A noisy form of ``sentence``, whose foreign words are a similar document's, else ``other``'s."""
         config = self.config
+        if self.forms is not None:
+            sentence = [
+                self.forms.draw(word, generator) if generator.random() < config.document_forms else word
+                for word in sentence
+            ]
         if self.similar is not None and generator.random() < config.similar_documents:
             found = self.similar.nearest(sentence, NEAREST)
             if config.graft_share is not None:

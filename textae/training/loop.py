@@ -15,7 +15,6 @@ from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
 from textae.data.batches import BatchStream
 from textae.data.corpus import Pair, read_pairs, read_texts
-from textae.data.similar import SimilarDocuments
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
 from textae.errors import InputError
 from textae.models.autoencoder import TextAutoencoder
@@ -140,8 +139,9 @@ class Training:
         self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.model: TextAutoencoder = self.accelerator.unwrap_model(self.module)
         self.reduce = Reduce(self.accelerator)
-        similar = SimilarDocuments(documents) if config.noise.similar_documents > 0 else None
-        noisy = NoisySentences(config.noise, similar)
+        noisy = NoisySentences.from_texts(
+            config.noise, documents, lambda: [row["text"] for row in self.human_texts.take(limit)]
+        )
         self.warmup = WarmupBatches(config, self.vocabulary, self.weights, noisy)
         if self.is_main:
             logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)
