@@ -39,6 +39,12 @@ def changed(**values):
             "adversarial.rewards.kl.weight = -0.1 must not be below 0",
         ),
         ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0 must be at least 0 and below 1"),
+        ({"decoding__candidates": 0}, "decoding.candidates = 0 must be at least 1"),
+        (
+            {"decoding__candidates": 4, "decoding__num_beams": 3},
+            "decoding.candidates = 4 is above decoding.num_beams = 3; beam search finds no more",
+        ),
+        ({"decoding__reader_weight": -1.0}, "decoding.reader_weight = -1.0 must not be below 0"),
         ({"noise__graft_share": 1.5}, "noise.graft_share = 1.5 must lie between 0 and 1"),
         ({"noise__lead_in": -1}, "noise.lead_in = -1 must be at least 0"),
         (

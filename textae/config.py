@@ -126,6 +126,14 @@ class DecodingConfig:
     """Beams of beam search; 1 is greedy."""
     length_penalty: float = 1.0
     """Scores of beams are divided by their length to this power."""
+    candidates: int = 1
+    """Texts of the beam search among which all three networks choose; 1 takes the encoder's best."""
+    encoder_weight: float = 0.5
+    """In that choice, weight of the encoder's log-probability of the text."""
+    reconstruction_weight: float = 1.0
+    """In that choice, weight of the mean log-probability of the document's tokens given the text."""
+    reader_weight: float = 1.0
+    """In that choice, weight of the discriminator's mean log-odds that a human wrote the text."""
     no_repeat_ngram_size: int = 3
     """No n-gram of this many tokens comes twice; 0 allows it."""
     whole_words: bool | None = None

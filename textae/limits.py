@@ -16,6 +16,7 @@ _AT_LEAST = {
     "length.minimum_words": 1,
     "length.maximum_tokens": 2,
     "decoding.num_beams": 1,
+    "decoding.candidates": 1,
     "decoding.no_repeat_ngram_size": 0,
     "warmup.steps": 0,
     "warmup.documents_per_batch": 1,
@@ -46,6 +47,9 @@ _POSITIVE = (
 
 _NOT_NEGATIVE = (
     "decoding.length_penalty",
+    "decoding.encoder_weight",
+    "decoding.reconstruction_weight",
+    "decoding.reader_weight",
     "noise.shuffle_distance",
     "noise.late_fragments",
     "optimizer.weight_decay",
@@ -162,6 +166,13 @@ def _validate_lengths(config: TrainingConfig) -> None:
         span = attrgetter(name)(config)
         is_span = len(span) == 2 and least <= span[0] <= span[1]
         _require(config, name, is_span, f"must be two numbers, fewest and most, of at least {least}")
+
+    decoding = config.decoding
+    if decoding.candidates > decoding.num_beams:
+        raise InputError(
+            f"decoding.candidates = {decoding.candidates} is above decoding.num_beams = "
+            f"{decoding.num_beams}; beam search finds no more"
+        )
 
 
 def _validate_adversarial(config: TrainingConfig) -> None:

@@ -25,12 +25,15 @@ def test_shared_rare_words_are_weighed():
 
 
 def test_forms_of_a_word_are_alike_and_what_no_document_has_counts_most():
-    similar = SimilarDocuments(["the ferries sailed", "the mill opened again", "the fog", "the goat"])
+    similar = SimilarDocuments(
+        ["the ferries sailed", "the mill opened again", "the fog", "the goat"], forms=True
+    )
     found = similar.nearest(["mills", "opens", "sails", "unheard"], 5)
     weight = math.log(5)  # one document of four, and no more for what none has
     assert [similar.weight(word) for word in ("the", "opens", "unheard")] == [0.0, weight, weight]
     assert found == [(0.5, "the mill opened again"), (0.25, "the ferries sailed")]
     assert [similar.is_telling(word) for word in ("the", "fog")] == [False, True]
+    assert SimilarDocuments(similar.texts).nearest(["mills", "opens", "sails", "unheard"], 5) == []
 
 
 def test_no_document_is_like_common_words():

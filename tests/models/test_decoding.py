@@ -7,7 +7,7 @@ import torch
 from textae.data.batches import pad_rows
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
 from textae.data.words import count_words
-from textae.models.decoding import Decoding, WordLimits, decode, mask_after_end, pad_texts, sample
+from textae.models.decoding import Decoding, WordLimits, decode, mask_after_end, pad_texts, sample, search
 from textae.models.seq2seq import Source
 
 CPU = torch.device("cpu")
@@ -142,6 +142,28 @@ def test_beam_search_is_the_one_on_paper(beams, length_penalty, end_bonus):
         found = run(network, max_tokens=7, num_beams=beams, length_penalty=length_penalty)
         expected = [reference_beam_search(network, i, beams, 7, length_penalty) for i in range(3)]
         assert found == expected
+
+
+def test_candidates_are_the_best_texts_best_first():
+    for seed in range(6):
+        network = TableNetwork(seed)
+        settings = Decoding(max_tokens=4, num_beams=110, candidates=5, length_penalty=0.5)
+        found = search(network, network.source(3), None, table_vocabulary(), settings)
+        for document, candidates in enumerate(found):
+            texts = [
+                [*words, END] for count in range(4) for words in itertools.product((A, B, C), repeat=count)
+            ]
+            texts.sort(key=lambda row: -total(network, document, row) / len(row) ** 0.5)
+            assert [candidate.tokens for candidate in candidates] == [row[:-1] for row in texts[:5]]
+            for candidate, row in zip(candidates, texts[:5], strict=True):
+                assert candidate.log_probability == pytest.approx(total(network, document, row), abs=1e-4)
+
+
+def test_there_are_no_more_candidates_than_beams_end():
+    network = TableNetwork(0, end_bonus=-60.0)
+    settings = Decoding(max_tokens=5, num_beams=3, candidates=3)
+    found = search(network, network.source(2), None, table_vocabulary(), settings)
+    assert [len(candidates) for candidates in found] == [1, 1]
 
 
 def test_a_beam_that_never_ends_is_cut_off():

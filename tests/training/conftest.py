@@ -37,6 +37,7 @@ RECIPE = {
         "max_human_tokens": 24,
     },
     "tokenizer": {"vocabulary_size": 400},
+    "noise": {"similar_documents": 1.0, "graft_share": 0.3, "lead_in": 4, "document_forms": 0.9},
     "encoder": {"width": 16, "layers": 1, "heads": 2, "feed_forward": 16},
     "reconstructor": {"width": 16, "layers": 1, "heads": 2, "feed_forward": 16},
     "discriminator": {"width": 8},

@@ -9,15 +9,17 @@ from textae.data.words import SHORTEST_STEM, are_forms, split_words
 
 
 class SimilarDocuments:
-    """Finds documents that share rare words, or forms of them, with a sentence.
+    """Finds documents that share rare words with a sentence.
 
     Args:
         texts: the documents.
         common: words in more documents than this share of them are not looked up.
+        forms: forms of a word, such as ``killed`` and ``kills``, count as one.
     """
 
-    def __init__(self, texts: Iterable[str], common: float = 0.02):
+    def __init__(self, texts: Iterable[str], common: float = 0.005, forms: bool = False):
         self.texts = list(texts)
+        self.forms = forms
         self.most = max(1.0, common * len(self.texts))
         self.index: dict[str, list[int]] = defaultdict(list)
         for number, text in enumerate(self.texts):
@@ -29,7 +31,9 @@ class SimilarDocuments:
         self.found: dict[str, list[int]] = {}
 
     def documents_with(self, word: str) -> list[int]:
-        """Numbers of the documents that have the word or a form of it."""
+        """Numbers of the documents that have the word, in any form if forms count as one."""
+        if not self.forms:
+            return self.index.get(word, [])
         if word not in self.found:
             forms = [form for form in self.stems.get(word[:SHORTEST_STEM], ()) if are_forms(word, form)]
             self.found[word] = sorted({number for form in forms for number in self.index[form]})

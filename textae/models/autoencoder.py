@@ -19,12 +19,13 @@ from textae.data.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
 from textae.data.words import count_words, join_words, split_words
 from textae.errors import InputError
 from textae.models.backbone import Backbone, build_network
-from textae.models.decoding import Decoding, decode, pad_texts
+from textae.models.decoding import Decoding, decode, pad_texts, search
 from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
 from textae.models.generation import EXTRA_POSITIONS, check, summary_decoding
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
+from textae.models.reranking import choose
 from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
 T = TypeVar("T")
@@ -157,7 +158,8 @@ class TextAutoencoder(nn.Module):
     ) -> list[str]:
         """Summarise documents of any lengths, order kept; an empty document gives an empty summary.
 
-        What is not given is as the model's ``config.decoding`` says.
+        What is not given is as the model's ``config.decoding`` says, and so is the choice among
+        several texts of the beam search.
 
         Args:
             documents: texts; what passes ``config.max_document_tokens`` tokens is cut.
@@ -196,8 +198,12 @@ class TextAutoencoder(nn.Module):
         def write(rows: list[list[int]]) -> list[str]:
             source = self.encoder.read(pad_texts(rows, self.vocabulary, self.device))
             hints = torch.full((len(rows),), self.vocabulary.hint(wanted), device=self.device)
-            texts = self.vocabulary.decode(decode(self.encoder, source, hints, self.vocabulary, decoding))
-            return [_cut(text, max_words) for text in texts]
+            if decoding.candidates > 1:
+                found = search(self.encoder, source, hints, self.vocabulary, decoding)
+                codes = choose(self, rows, found, self.config.decoding)
+            else:
+                codes = decode(self.encoder, source, hints, self.vocabulary, decoding)
+            return [_cut(text, max_words) for text in self.vocabulary.decode(codes)]
 
         rows = self.prepare(documents, self.config.max_document_tokens)
         return self._by_length(rows, batch_size, write, "")

@@ -16,13 +16,15 @@ class Decoding:
 
     Lengths are in words; ``max_tokens`` is a hard stop. ``no_repeat_ngram_size`` of 0 allows
     everything; ``whole_words`` and ``distinct_words`` are :class:`WholeWords` and
-    :class:`DistinctWords` (within ``distinct_window`` words); beams above 1 exclude sampling.
+    :class:`DistinctWords` (within ``distinct_window`` words); beams above 1 exclude sampling, and
+    only they find more than one of ``candidates``.
     """
 
     max_tokens: int = 24
     min_words: int = 0
     max_words: int | None = None
     num_beams: int = 1
+    candidates: int = 1
     length_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
     whole_words: bool = False

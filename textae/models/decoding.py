@@ -1,5 +1,7 @@
 """Writing token by token: training samples, greedy, sampling and beam search."""
 
+from dataclasses import dataclass
+
 import torch
 from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor
 
@@ -61,19 +63,11 @@ def decode(
     config: Decoding,
 ) -> list[list[int]]:
     """Write a text for each row of ``source``; lists of token ids without the end token."""
+    if config.num_beams > 1:
+        return [texts[0].tokens for texts in search(network, source, hints, vocabulary, config)]
     rows, device = len(source.ids), source.ids.device
-    beams = config.num_beams
-    prefix = network.prefix(rows, hints, device).repeat_interleave(beams, dim=0)
-    source = source.repeat(beams)
-    processors = LogitsProcessorList([WordLimits(vocabulary, config, prefix.shape[1], device)])
-    if config.no_repeat_ngram_size > 0:
-        processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
-    if config.distinct_words:
-        processors.append(DistinctWords(vocabulary, prefix.shape[1], config.distinct_window))
-    if config.whole_words:
-        processors.append(WholeWords(vocabulary, source.ids.tolist(), prefix.shape[1]))
-    if beams > 1:
-        return _beam_search(network, source, prefix, processors, config)
+    prefix = network.prefix(rows, hints, device)
+    processors = _processors(source, prefix.shape[1], vocabulary, config)
     generator = torch.Generator(device=device).manual_seed(config.seed) if config.do_sample else None
     cache = network.backbone.new_cache()
     written, inputs = prefix, prefix
@@ -95,31 +89,59 @@ def decode(
     return [_until_end(row, network.end) for row in written[:, prefix.shape[1] :].tolist()]
 
 
+def _processors(source: Source, prefix: int, vocabulary: Vocabulary, config: Decoding) -> LogitsProcessorList:
+    """What forbids tokens, for rows that begin with ``prefix`` tokens which are no text."""
+    processors = LogitsProcessorList([WordLimits(vocabulary, config, prefix, source.ids.device)])
+    if config.no_repeat_ngram_size > 0:
+        processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
+    if config.distinct_words:
+        processors.append(DistinctWords(vocabulary, prefix, config.distinct_window))
+    if config.whole_words:
+        processors.append(WholeWords(vocabulary, source.ids.tolist(), prefix))
+    return processors
+
+
 def _until_end(row: list[int], end: int) -> list[int]:
     return row[: row.index(end)] if end in row else row
 
 
-def _beam_search(
+@dataclass
+class Candidate:
+    """A finished text: its tokens without the end token, and its log-probability in nats."""
+
+    tokens: list[int]
+    log_probability: float
+
+
+@torch.no_grad()
+def search(
     network: Seq2Seq,
     source: Source,
-    prefix: torch.Tensor,
-    processors: LogitsProcessorList,
+    hints: torch.Tensor | None,
+    vocabulary: Vocabulary,
     config: Decoding,
-) -> list[list[int]]:
-    """Beam search whose finished texts are ranked by log-probability / length ** penalty."""
-    beams, device = config.num_beams, prefix.device
-    rows = len(prefix) // beams
+) -> list[list[Candidate]]:
+    """Beam search: for each row of ``source`` at least one and at most ``config.candidates`` texts.
+
+    They come best first, ranked by log-probability / length ** penalty. Log-probabilities are of
+    the network without what the settings forbid.
+    """
+    beams, device, rows = config.num_beams, source.ids.device, len(source.ids)
+    prefix = network.prefix(rows, hints, device).repeat_interleave(beams, dim=0)
+    source = source.repeat(beams)
+    processors = _processors(source, prefix.shape[1], vocabulary, config)
     cache = network.backbone.new_cache()
     written, inputs = prefix, prefix
     totals = torch.full((rows, beams), -float("inf"), device=device)
     totals[:, 0] = 0.0  # at first all beams are alike: only one may branch
-    best: list[tuple[float, list[int]]] = [(-float("inf"), []) for _ in range(rows)]
+    best: list[list[tuple[float, Candidate]]] = [[] for _ in range(rows)]
     offset = torch.arange(rows, device=device)[:, None] * beams
 
     def keep(row: int, total: float, tokens: list[int]) -> None:
         score = total / max(1, len(tokens)) ** config.length_penalty
-        if score > best[row][0]:
-            best[row] = (score, _until_end(tokens, network.end))
+        best[row].append((score, Candidate(_until_end(tokens, network.end), total)))
+        best[row].sort(key=lambda scored: -scored[0])  # stable: of equals the first found is the first
+        del best[row][config.candidates :]
 
     for _ in range(config.max_tokens):
         hidden = network.backbone.decode(inputs, source.states, source.mask, cache)[:, -1]
@@ -141,14 +163,17 @@ def _beam_search(
         inputs = tokens.gather(1, chosen).view(-1, 1)
         written = torch.cat([written[origins], inputs], dim=1)
         cache.reorder_cache(origins)
-        # No unfinished text can win any more once even its bound is below the best finished one.
+        # No unfinished text can win any more once even its bound is below the worst that is kept.
         bound = totals[:, 0] / config.max_tokens**config.length_penalty
-        if all(best[row][0] >= float(bound[row]) for row in range(rows)):
+        if all(
+            len(found) == config.candidates and found[-1][0] >= float(limit)
+            for found, limit in zip(best, bound, strict=True)
+        ):
             break
     for row in range(rows):
-        if not best[row][1] and best[row][0] == -float("inf"):
+        if not best[row]:
             keep(row, float(totals[row, 0]), written[row * beams, prefix.shape[1] :].tolist())
-    return [tokens for _, tokens in best]
+    return [[candidate for _, candidate in found] for found in best]
 
 
 def pad_texts(rows: list[list[int]], vocabulary: Vocabulary, device: torch.device) -> TokenBatch:

@@ -6,6 +6,9 @@ from torch import nn
 from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch
 
+# Bounds of the log-odds that anything is paid for: they keep one outlier from ruling.
+LOG_ODDS_BOUND = 5.0
+
 
 class Discriminator(nn.Module):
     """Scores how human each prefix of a sentence is.
@@ -46,3 +49,9 @@ class Discriminator(nn.Module):
             # Padding stands at the end, where a causal network never looks back from a real token.
             states = self.transformer(embedded, mask=causal, is_causal=True)
         return self.score(self.dropout(states)).squeeze(-1).float()
+
+
+def mean_log_odds(discriminator: Discriminator, sentences: TokenBatch) -> torch.Tensor:
+    """Mean over the prefixes of each sentence (M,) of the bounded log-odds that it is human."""
+    scores = discriminator(sentences).clamp(-LOG_ODDS_BOUND, LOG_ODDS_BOUND) * sentences.mask
+    return scores.sum(1) / sentences.mask.sum(1)

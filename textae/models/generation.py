@@ -69,6 +69,7 @@ def summary_decoding(
         min_words=min_words,
         max_words=max_words,
         num_beams=num_beams,
+        candidates=min(own.candidates, num_beams),
         length_penalty=length_penalty,
         no_repeat_ngram_size=no_repeat_ngram_size,
         whole_words=whole_words,

@@ -11,6 +11,8 @@ from textae.data.words import split_words
 
 # A similar document is one of so many that resemble a sentence most.
 NEAREST = 5
+# Words in more documents than this share are not looked up for grafting.
+COMMON_IN_GRAFTS = 0.02
 
 
 class NoisySentences:
@@ -35,13 +37,15 @@ class NoisySentences:
         cls, config: NoiseConfig, documents: list[str], sentences: Callable[[], list[str]]
     ) -> "NoisySentences":
         """Learn what ``config`` needs from the corpus; ``sentences`` are read only if they are needed."""
-        return cls(
-            config,
-            SimilarDocuments(documents) if config.similar_documents > 0 else None,
-            DocumentForms(documents, sentences(), config.irregular_forms)
-            if config.document_forms > 0
-            else None,
-        )
+        similar, forms = None, None
+        if config.similar_documents > 0 and config.graft_share is None:
+            similar = SimilarDocuments(documents)
+        elif config.similar_documents > 0:
+            # What is to hold a sentence has to share more of it than what is to lead astray.
+            similar = SimilarDocuments(documents, COMMON_IN_GRAFTS, forms=True)
+        if config.document_forms > 0:
+            forms = DocumentForms(documents, sentences(), config.irregular_forms)
+        return cls(config, similar, forms)
 
     def corrupt(self, sentence: list[str], other: list[str], generator: random.Random) -> list[str]:
         """A noisy form of ``sentence``, whose foreign words are a similar document's, else ``other``'s."""

@@ -12,6 +12,7 @@ import torch
 
 from textae.data.batches import TokenBatch
 from textae.data.words import LONGEST_FUNCTION_WORD, split_words
+from textae.models.discriminator import LOG_ODDS_BOUND
 
 # In words: what a summary that was cut off instead of ending by itself is charged.
 UNFINISHED_WORDS = 3.0
@@ -63,7 +64,7 @@ def reader(rollout: Rollout) -> torch.Tensor:
     Log-odds keep a gradient where a probability is saturated; the bounds keep one outlier from
     ruling the batch.
     """
-    return rollout.scores.clamp(-5.0, 5.0)
+    return rollout.scores.clamp(-LOG_ODDS_BOUND, LOG_ODDS_BOUND)
 
 
 def length(rollout: Rollout) -> torch.Tensor:

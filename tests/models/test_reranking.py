@@ -1,0 +1,89 @@
+import math
+
+import pytest
+import torch
+
+from textae.config import DecodingConfig
+from textae.models.decoding import Candidate, pad_texts
+from textae.models.reranking import choose
+
+TEXTS = ["fog delays ferry", "baker sells bread", "goats eat map", "fog"]
+DOCUMENTS = ["the ferry was late because of fog .", "goats ate a map of the river ."]
+
+
+@pytest.fixture
+def documents(tiny_model):
+    return tiny_model.prepare(DOCUMENTS)
+
+
+@pytest.fixture
+def found(tiny_model):
+    """Three candidates of the first document and one of the second."""
+    rows = tiny_model.prepare(TEXTS)
+    nats = [-3.0, -1.0, -2.0, -9.0]
+    candidates = [Candidate(row, nat) for row, nat in zip(rows, nats, strict=True)]
+    return [candidates[:3], candidates[3:]]
+
+
+def weights(encoder=0.0, reconstruction=0.0, reader=0.0):
+    return DecodingConfig(encoder_weight=encoder, reconstruction_weight=reconstruction, reader_weight=reader)
+
+
+def parts(model, document, candidate):
+    """What each network says of a candidate, one at a time."""
+    target = model.sentences([document])
+    source = model.reconstructor.read(pad_texts([candidate.tokens], model.vocabulary, model.device))
+    restored = model.reconstructor.log_probabilities(source, target).sum().item() / len(target.ids[0])
+    scores = model.discriminator(model.sentences([candidate.tokens]))[0].tolist()
+    odds = sum(max(-5.0, min(5.0, score)) for score in scores) / len(scores)
+    return candidate.log_probability, restored, odds
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 20, 3), (0.1, -30, 2), (0, 1, -9)],
+)
+def test_the_choice_is_that_of_the_weighted_sum(tiny_model, documents, found, chosen):
+    with torch.no_grad():
+        sums = [
+            math.fsum(w * part for w, part in zip(chosen, parts(tiny_model, documents[0], c), strict=True))
+            for c in found[0]
+        ]
+    best = found[0][sums.index(max(sums))]
+    assert choose(tiny_model, documents, found, weights(*chosen)) == [best.tokens, found[1][0].tokens]
+
+
+def test_each_network_can_change_the_choice(tiny_model, documents, found):
+    with torch.no_grad():
+        columns = list(zip(*(parts(tiny_model, documents[0], c) for c in found[0]), strict=True))
+    for place in range(3):
+        for sign in (1.0, -1.0):
+            one = [0.0, 0.0, 0.0]
+            one[place] = sign
+            wanted = max(range(3), key=lambda at, s=sign, c=columns[place]: s * c[at])
+            assert choose(tiny_model, documents, found, weights(*one))[0] == found[0][wanted].tokens
+
+
+def test_of_equals_the_first_wins(tiny_model, documents, found):
+    assert choose(tiny_model, documents, found, weights())[0] == found[0][0].tokens
+
+
+def test_many_candidates_go_through_in_parts(tiny_model, documents, found, monkeypatch):
+    whole = choose(tiny_model, documents, found, weights(0.3, 5, 1))
+    monkeypatch.setattr("textae.models.reranking.BATCH", 2)
+    assert choose(tiny_model, documents, found, weights(0.3, 5, 1)) == whole
+
+
+def test_a_model_that_reranks_may_write_something_else(tiny_model):
+    decoding = tiny_model.config.decoding
+    decoding.num_beams, decoding.candidates = 6, 6
+    decoding.encoder_weight, decoding.reconstruction_weight, decoding.reader_weight = 1.0, 0.0, 0.0
+    decoding.length_penalty = 0.0
+    texts = [document * 2 for document in DOCUMENTS]
+    alone = tiny_model.summarize(texts, num_beams=6)
+    decoding.candidates = 1
+    assert tiny_model.summarize(texts, num_beams=6) == alone  # the encoder alone chooses its best
+    decoding.candidates, decoding.encoder_weight = 6, -1.0
+    worst = tiny_model.summarize(texts, num_beams=6)
+    assert worst != alone
+    assert tiny_model.summarize(texts, num_beams=1) != worst  # greedy has nothing to choose from
