@@ -149,6 +149,12 @@ def _summarize_arguments(parser: _Parser) -> None:
     add = parser.add_argument
     add("--min-words", type=_whole(0), metavar="N", help="never end before this many words")
     add(
+        "--candidates",
+        type=_whole(1),
+        metavar="N",
+        help="let all three networks choose among N texts of the beam search (default: the model's)",
+    )
+    add(
         "--no-repeat-ngram",
         dest="no_repeat_ngram_size",
         type=_whole(0),

@@ -22,6 +22,7 @@ _DECODING = (
     "min_words",
     "max_words",
     "num_beams",
+    "candidates",
     "no_repeat_ngram_size",
     "whole_words",
     "distinct_words",

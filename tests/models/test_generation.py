@@ -15,6 +15,7 @@ NOTHING = {
     "no_repeat_ngram_size": None,
     "whole_words": None,
     "distinct_words": None,
+    "candidates": None,
     "do_sample": False,
     "temperature": 1.0,
     "seed": 0,
@@ -24,7 +25,12 @@ NOTHING = {
 @pytest.fixture
 def config(build_config):
     own = DecodingConfig(
-        num_beams=3, length_penalty=0.5, no_repeat_ngram_size=2, whole_words=False, distinct_words=True
+        num_beams=3,
+        candidates=2,
+        length_penalty=0.5,
+        no_repeat_ngram_size=2,
+        whole_words=False,
+        distinct_words=True,
     )
     return build_config(decoding=own)
 
@@ -35,13 +41,15 @@ def test_what_is_not_given_is_the_models(config):
     assert decoding.max_tokens == config.length.maximum_tokens
     chosen = (decoding.num_beams, decoding.length_penalty, decoding.no_repeat_ngram_size)
     assert chosen == (3, 0.5, 2)
+    assert decoding.candidates == 2
     assert (decoding.whole_words, decoding.distinct_words) == (False, True)
 
 
 def test_what_is_given_wins(config):
     given = {
         "words": 9,
-        "num_beams": 1,
+        "num_beams": 5,
+        "candidates": 4,
         "length_penalty": 2.0,
         "no_repeat_ngram_size": 0,
         "whole_words": True,
@@ -66,6 +74,15 @@ def test_sampling_leaves_the_models_beams_alone_but_not_those_asked_for(config):
     assert summary_decoding(config, None, **sampling)[0].num_beams == 1
     with pytest.raises(InputError, match="num_beams is 2; set it to 1 when sampling"):
         summary_decoding(config, None, **{**sampling, "num_beams": 2})
+
+
+def test_no_more_candidates_than_beams(config):
+    assert summary_decoding(config, None, **{**NOTHING, "num_beams": 1})[0].candidates == 1
+    for count, wanted in ((0, 3), (4, 3)):
+        with pytest.raises(
+            InputError, match=f"candidates is {count}; set it to .* at most the {wanted} beams"
+        ):
+            summary_decoding(config, None, **{**NOTHING, "candidates": count})
 
 
 def test_a_greatest_length_lowers_the_wanted_one_and_positions_bound_the_tokens(config):

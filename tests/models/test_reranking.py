@@ -81,9 +81,8 @@ def test_a_model_that_reranks_may_write_something_else(tiny_model):
     decoding.length_penalty = 0.0
     texts = [document * 2 for document in DOCUMENTS]
     alone = tiny_model.summarize(texts, num_beams=6)
-    decoding.candidates = 1
-    assert tiny_model.summarize(texts, num_beams=6) == alone  # the encoder alone chooses its best
-    decoding.candidates, decoding.encoder_weight = 6, -1.0
+    assert tiny_model.summarize(texts, candidates=1) == alone  # the encoder alone chooses its best
+    decoding.encoder_weight = -1.0
     worst = tiny_model.summarize(texts, num_beams=6)
     assert worst != alone
     assert tiny_model.summarize(texts, num_beams=1) != worst  # greedy has nothing to choose from

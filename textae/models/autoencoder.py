@@ -148,6 +148,7 @@ class TextAutoencoder(nn.Module):
         min_words: int = 0,
         max_words: int | None = None,
         num_beams: int | None = None,
+        candidates: int | None = None,
         length_penalty: float | None = None,
         no_repeat_ngram_size: int | None = None,
         whole_words: bool | None = None,
@@ -158,8 +159,7 @@ class TextAutoencoder(nn.Module):
     ) -> list[str]:
         """Summarise documents of any lengths, order kept; an empty document gives an empty summary.
 
-        What is not given is as the model's ``config.decoding`` says, and so is the choice among
-        several texts of the beam search.
+        What is not given is as the model's ``config.decoding`` says.
 
         Args:
             documents: texts; what passes ``config.max_document_tokens`` tokens is cut.
@@ -168,6 +168,7 @@ class TextAutoencoder(nn.Module):
             min_words: fewest words.
             max_words: most words, never exceeded.
             num_beams: beams of beam search; 1 is greedy.
+            candidates: so many texts of the beam search among which all three networks choose.
             length_penalty: beam scores are divided by length to this power.
             no_repeat_ngram_size: no n-gram of this many tokens comes twice; 0 allows it.
             whole_words: a word of several pieces must be one of the document's.
@@ -186,6 +187,7 @@ class TextAutoencoder(nn.Module):
             min_words=min_words,
             max_words=max_words,
             num_beams=num_beams,
+            candidates=candidates,
             length_penalty=length_penalty,
             no_repeat_ngram_size=no_repeat_ngram_size,
             whole_words=whole_words,

@@ -18,6 +18,7 @@ def summary_decoding(
     min_words: int,
     max_words: int | None,
     num_beams: int | None,
+    candidates: int | None,
     length_penalty: float | None,
     no_repeat_ngram_size: int | None,
     whole_words: bool | None,
@@ -44,6 +45,8 @@ def summary_decoding(
         wanted = min(wanted, max_words)
     if num_beams is None:
         num_beams = 1 if do_sample else own.num_beams
+    if candidates is None:
+        candidates = min(own.candidates, num_beams)
     if length_penalty is None:
         length_penalty = own.length_penalty
     if no_repeat_ngram_size is None:
@@ -56,6 +59,12 @@ def summary_decoding(
         # A network from scratch seldom spells a new word well.
         whole_words = config.encoder.checkpoint is None
     check(num_beams >= 1, "num_beams", num_beams, "at least 1")
+    check(
+        1 <= candidates <= num_beams,
+        "candidates",
+        candidates,
+        f"at least 1 and at most the {num_beams} beams",
+    )
     check(wanted >= 1, "words", wanted, "at least 1")
     check(temperature > 0, "temperature", temperature, "above 0")
     check(length_penalty >= 0, "length_penalty", length_penalty, "at least 0")
@@ -69,7 +78,7 @@ def summary_decoding(
         min_words=min_words,
         max_words=max_words,
         num_beams=num_beams,
-        candidates=min(own.candidates, num_beams),
+        candidates=candidates,
         length_penalty=length_penalty,
         no_repeat_ngram_size=no_repeat_ngram_size,
         whole_words=whole_words,
