@@ -152,7 +152,8 @@ def test_summarize_passes_only_what_was_given(corpus):
 
 def test_summarize_passes_everything_that_was_given(corpus):
     words = "summarize --model m --input i --output - --words 9 --min-words 0 --max-words 12 --beams 4"
-    words += " --candidates 3 --no-repeat-ngram 0 --no-whole-words --sample --temperature 0.7 --seed 3 --batch-size 8"
+    words += " --candidates 3"
+    words += " --no-repeat-ngram 0 --no-whole-words --sample --temperature 0.7 --seed 3 --batch-size 8"
     words += " --column text body"
     assert main(words.split()) == 0
     ((_, _, source, output, options),) = corpus
