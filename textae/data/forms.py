@@ -4,7 +4,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from textae.data.words import split_words
+from textae.data.words import endings, split_words
 
 # A word belongs to sentences if it is so many times as frequent there as in documents, and another
 # form of it is the documents' if it is that much less so.
@@ -50,13 +50,14 @@ class DocumentForms:
             if count < SEEN or not word.isalpha() or preference(word) < FOREIGN:
                 continue
             for form in stems[word[:STEM]]:
-                endings = _endings(word, form)
-                if endings and CONTRAST * preference(form) <= preference(word):
-                    found.append((word, form, endings))
-        changes = Counter(endings for _, _, endings in found)
+                change = endings(word, form)
+                is_form = form != word and max(map(len, change)) <= ENDING
+                if is_form and CONTRAST * preference(form) <= preference(word):
+                    found.append((word, form, change))
+        changes = Counter(change for _, _, change in found)
         self.forms: dict[str, Counter[str]] = defaultdict(Counter)
-        for word, form, endings in found:
-            if changes[endings] >= PRODUCTIVE:
+        for word, form, change in found:
+            if changes[change] >= PRODUCTIVE:
                 self.forms[word][form] = there[form]
         for word, form in (irregular or {}).items():
             self.forms[word][form] = max(1, there[form])
@@ -65,12 +66,3 @@ class DocumentForms:
         """A form that documents have, as often as they have it; the word itself where none is known."""
         forms = self.forms.get(word)
         return generator.choices(list(forms), list(forms.values()))[0] if forms else word
-
-
-def _endings(first: str, second: str) -> tuple[str, str] | None:
-    """What follows the letters that two words share in front, or None if they are no forms of one."""
-    pairs = enumerate(zip(first, second, strict=False))
-    shared = next((at for at, (one, other) in pairs if one != other), min(len(first), len(second)))
-    endings = first[shared:], second[shared:]
-    fits = first != second and shared >= STEM and max(map(len, endings)) <= ENDING
-    return endings if fits else None

@@ -49,6 +49,17 @@ def count_words(text: str) -> int:
     return len(split_words(text))
 
 
+def endings(first: str, second: str) -> tuple[str, str]:
+    """What follows the letters that two words share in front.
+
+    >>> endings("denies", "denied")
+    ('s', 'd')
+    """
+    pairs = enumerate(zip(first, second, strict=False))
+    shared = next((at for at, (one, other) in pairs if one != other), min(len(first), len(second)))
+    return first[shared:], second[shared:]
+
+
 def are_forms(first: str, second: str) -> bool:
     """Tell whether two words look like forms of one, by their endings alone.
 
@@ -61,7 +72,5 @@ def are_forms(first: str, second: str) -> bool:
     """
     if first == second:
         return True
-    pairs = enumerate(zip(first, second, strict=False))
-    shared = next((at for at, (one, other) in pairs if one != other), min(len(first), len(second)))
-    rests = (len(first) - shared, len(second) - shared)
-    return shared >= SHORTEST_STEM and min(rests) <= 1 and max(rests) <= 3
+    rests = [len(ending) for ending in endings(first, second)]
+    return len(first) - rests[0] >= SHORTEST_STEM and min(rests) <= 1 and max(rests) <= 3
