@@ -157,7 +157,7 @@ class NoiseConfig:
     graft_share: float | None = None
     """A document with this share of the sentence stays whole, plus what it lacks; null: fragments only."""
     lead_in: int | None = None
-    """Most of its words that stay before the first shared one, where the point comes first; null: all."""
+    """In a document that stays whole, most words before the first shared one; null: as many as it has."""
     document_forms: float = 0.0
     """Share of the sentence's words that get the form that documents have, such as killed for kills."""
     irregular_forms: dict[str, Any] = field(default_factory=dict)

@@ -37,7 +37,7 @@ def test_words_that_documents_have_as_often_stay():
 
 
 def test_forms_come_as_often_as_documents_have_them():
-    # Six times aranged, and twice as often aranging, which ten more words have as well.
+    # Six times aranged, and twice as often aranging, which eleven more words have as well.
     more = [f"{verb}ing {verb}ing {verb}ing {verb}ing" for verb in VERBS for _ in range(3)]
     counts = drawn(DocumentForms([*DOCUMENTS, *more], SENTENCES), "arangs", 3000)
     assert set(counts) == {"aranged", "aranging"}

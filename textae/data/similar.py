@@ -26,7 +26,7 @@ class SimilarDocuments:
             for word in set(split_words(text)):
                 self.index[word].append(number)
         self.stems: dict[str, list[str]] = defaultdict(list)
-        for word in self.index:
+        for word in self.index if forms else ():
             self.stems[word[:SHORTEST_STEM]].append(word)
         self.found: dict[str, list[int]] = {}
 
