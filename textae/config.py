@@ -134,6 +134,10 @@ class DecodingConfig:
     """In that choice, weight of the mean log-probability of the document's tokens given the text."""
     reader_weight: float = 1.0
     """In that choice, weight of the discriminator's mean log-odds that a human wrote the text."""
+    ending_weight: float = 0.0
+    """In that choice, weight of its log-odds at the end, where a text that breaks off is found out."""
+    length_slack: int = 0
+    """That choice is also among texts that were asked to be up to so many words shorter."""
     no_repeat_ngram_size: int = 3
     """No n-gram of this many tokens comes twice; 0 allows it."""
     whole_words: bool | None = None
@@ -246,6 +250,8 @@ class AdversarialConfig:
     """Weigh the document's tokens in the reconstruction reward by their inverse document frequency."""
     real_label: float = 0.9
     """One-sided label smoothing: the discriminator's target for human sentences."""
+    broken_share: float = 0.0
+    """How much broken human sentences count among what the discriminator calls not human."""
     rewards: RewardsConfig = field(default_factory=RewardsConfig)
     """What a summary is paid for."""
 

@@ -18,6 +18,7 @@ _AT_LEAST = {
     "decoding.num_beams": 1,
     "decoding.candidates": 1,
     "decoding.no_repeat_ngram_size": 0,
+    "decoding.length_slack": 0,
     "warmup.steps": 0,
     "warmup.documents_per_batch": 1,
     "warmup.warmup_steps": 0,
@@ -50,6 +51,7 @@ _NOT_NEGATIVE = (
     "decoding.encoder_weight",
     "decoding.reconstruction_weight",
     "decoding.reader_weight",
+    "decoding.ending_weight",
     "noise.shuffle_distance",
     "noise.late_fragments",
     "optimizer.weight_decay",
@@ -64,6 +66,7 @@ _RATES = (
     "noise.drop",
     "noise.reconstructor_word_dropout",
     "warmup.label_smoothing",
+    "adversarial.broken_share",
     "optimizer.adam_beta1",
     "optimizer.adam_beta2",
 )

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from textae.config import DecodingConfig
-from textae.models.decoding import Candidate, pad_texts
-from textae.models.reranking import choose
+from textae.models.constraints import Decoding
+from textae.models.decoding import Candidate, pad_texts, search
+from textae.models.reranking import choose, find
 
 TEXTS = ["fog delays ferry", "baker sells bread", "goats eat map", "fog"]
 DOCUMENTS = ["the ferry was late because of fog .", "goats ate a map of the river ."]
@@ -25,8 +26,13 @@ def found(tiny_model):
     return [candidates[:3], candidates[3:]]
 
 
-def weights(encoder=0.0, reconstruction=0.0, reader=0.0):
-    return DecodingConfig(encoder_weight=encoder, reconstruction_weight=reconstruction, reader_weight=reader)
+def weights(encoder=0.0, reconstruction=0.0, reader=0.0, ending=0.0):
+    return DecodingConfig(
+        encoder_weight=encoder,
+        reconstruction_weight=reconstruction,
+        reader_weight=reader,
+        ending_weight=ending,
+    )
 
 
 def parts(model, document, candidate):
@@ -35,13 +41,21 @@ def parts(model, document, candidate):
     source = model.reconstructor.read(pad_texts([candidate.tokens], model.vocabulary, model.device))
     restored = model.reconstructor.log_probabilities(source, target).sum().item() / len(target.ids[0])
     scores = model.discriminator(model.sentences([candidate.tokens]))[0].tolist()
-    odds = sum(max(-5.0, min(5.0, score)) for score in scores) / len(scores)
-    return candidate.log_probability, restored, odds
+    odds = [max(-5.0, min(5.0, score)) for score in scores]
+    return candidate.log_probability, restored, sum(odds) / len(odds), odds[-1]
 
 
 @pytest.mark.parametrize(
     "chosen",
-    [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0.5, 20, 3), (0.1, -30, 2), (0, 1, -9)],
+    [
+        (1, 0, 0, 0),
+        (0, 1, 0, 0),
+        (0, 0, 1, 0),
+        (0, 0, 0, 1),
+        (0.5, 20, 3, 1),
+        (0.1, -30, 2, 3),
+        (0, 1, -9, 5),
+    ],
 )
 def test_the_choice_is_that_of_the_weighted_sum(tiny_model, documents, found, chosen):
     with torch.no_grad():
@@ -56,9 +70,9 @@ def test_the_choice_is_that_of_the_weighted_sum(tiny_model, documents, found, ch
 def test_each_network_can_change_the_choice(tiny_model, documents, found):
     with torch.no_grad():
         columns = list(zip(*(parts(tiny_model, documents[0], c) for c in found[0]), strict=True))
-    for place in range(3):
+    for place in range(4):
         for sign in (1.0, -1.0):
-            one = [0.0, 0.0, 0.0]
+            one = [0.0, 0.0, 0.0, 0.0]
             one[place] = sign
             wanted = max(range(3), key=lambda at, s=sign, c=columns[place]: s * c[at])
             assert choose(tiny_model, documents, found, weights(*one))[0] == found[0][wanted].tokens
@@ -86,3 +100,45 @@ def test_a_model_that_reranks_may_write_something_else(tiny_model):
     worst = tiny_model.summarize(texts, num_beams=6)
     assert worst != alone
     assert tiny_model.summarize(texts, num_beams=1) != worst  # greedy has nothing to choose from
+
+
+def test_candidates_of_several_lengths_each_text_once(tiny_model, documents):
+    model, settings = tiny_model, Decoding(max_tokens=8, num_beams=3, candidates=3, length_penalty=0.0)
+    with torch.no_grad():
+        source = model.encoder.read(pad_texts(documents, model.vocabulary, model.device))
+        alone = {
+            words: search(
+                model.encoder,
+                source,
+                torch.full((2,), model.vocabulary.hint(words)),
+                model.vocabulary,
+                settings,
+            )
+            for words in (7, 3)
+        }
+        found = find(model, source, (7, 3), settings)
+        again = find(model, source, (7, 7), settings)
+    assert again == alone[7]
+    assert alone[7] != alone[3]
+    for row, texts in enumerate(found):
+        first = alone[7][row]
+        assert texts[: len(first)] == first  # a text of both lengths keeps what the first says of it
+        known = [candidate.tokens for candidate in first]
+        assert texts[len(first) :] == [c for c in alone[3][row] if c.tokens not in known]
+
+
+def test_slack_asks_for_shorter_texts_too(tiny_model, monkeypatch):
+    asked = []
+    decoding = tiny_model.config.decoding
+    decoding.num_beams, decoding.candidates, decoding.length_slack = 3, 3, 2
+
+    def spy(model, source, lengths, settings):
+        asked.append(list(lengths))
+        return find(model, source, asked[-1], settings)
+
+    monkeypatch.setattr("textae.models.autoencoder.find", spy)
+    for options in ({"words": 6}, {"words": 6, "min_words": 5}, {"words": 2}, {"words": 3, "min_words": 4}):
+        tiny_model.summarize(DOCUMENTS[:1], **options)
+    assert asked == [[6, 5, 4], [6, 5], [2, 1], [3]]
+    tiny_model.summarize(DOCUMENTS[:1], candidates=1)  # there is nothing to choose from
+    assert len(asked) == 4

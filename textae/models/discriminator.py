@@ -51,7 +51,8 @@ class Discriminator(nn.Module):
         return self.score(self.dropout(states)).squeeze(-1).float()
 
 
-def mean_log_odds(discriminator: Discriminator, sentences: TokenBatch) -> torch.Tensor:
-    """Mean over the prefixes of each sentence (M,) of the bounded log-odds that it is human."""
+def log_odds(discriminator: Discriminator, sentences: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bounded log-odds that sentences are human: their means over the prefixes (M,), and at the ends (M,)."""
     scores = discriminator(sentences).clamp(-LOG_ODDS_BOUND, LOG_ODDS_BOUND) * sentences.mask
-    return scores.sum(1) / sentences.mask.sum(1)
+    lengths = sentences.mask.sum(1)
+    return scores.sum(1) / lengths, scores.gather(1, lengths[:, None] - 1).squeeze(1)

@@ -8,6 +8,10 @@ from textae.models.constraints import Decoding
 
 # Special tokens around a text, a start token, a length hint, and what some families add to a position.
 EXTRA_POSITIONS = 8
+# Within so many words a document repeats none of more than three letters.
+DISTINCT_WINDOW = 8
+# Of documents: their log-probability is divided by their length to this power.
+DOCUMENT_LENGTH_PENALTY = 0.6
 
 
 def summary_decoding(
@@ -88,6 +92,24 @@ def summary_decoding(
         seed=seed,
     )
     return decoding, wanted
+
+
+def reconstruction_decoding(config: AutoencoderConfig, num_beams: int) -> Decoding:
+    """How to write a document from its summary.
+
+    Raises:
+        InputError: if ``num_beams`` is below 1.
+    """
+    check(num_beams >= 1, "num_beams", num_beams, "at least 1")
+    return Decoding(
+        max_tokens=config.max_document_tokens,
+        num_beams=num_beams,
+        length_penalty=DOCUMENT_LENGTH_PENALTY,
+        no_repeat_ngram_size=3,
+        whole_words=config.reconstructor.checkpoint is None,
+        distinct_words=True,
+        distinct_window=DISTINCT_WINDOW,
+    )
 
 
 def check(right: bool, name: str, value: Any, wanted: str) -> None:

@@ -1,18 +1,38 @@
 """Choosing among the texts that beam search finds by what all three networks say of them."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
 
 from textae.config import DecodingConfig
-from textae.models.decoding import Candidate, pad_texts
-from textae.models.discriminator import mean_log_odds
+from textae.models.constraints import Decoding
+from textae.models.decoding import Candidate, pad_texts, search
+from textae.models.discriminator import log_odds
+from textae.models.seq2seq import Source
 
 if TYPE_CHECKING:
     from textae.models.autoencoder import TextAutoencoder
 
 # So many candidates go through the networks at once.
 BATCH = 64
+
+
+def find(
+    model: "TextAutoencoder", source: Source, lengths: Iterable[int], decoding: Decoding
+) -> list[list[Candidate]]:
+    """The candidates of a beam search for each length, in words, that is asked for; each text once.
+
+    A text that is found for several lengths has the log-probability of the first.
+    """
+    found: list[dict[tuple[int, ...], Candidate]] = [{} for _ in source.ids]
+    for words in lengths:
+        hints = torch.full((len(source.ids),), model.vocabulary.hint(words), device=source.ids.device)
+        rows = search(model.encoder, source, hints, model.vocabulary, decoding)
+        for texts, row in zip(found, rows, strict=True):
+            for candidate in row:
+                texts.setdefault(tuple(candidate.tokens), candidate)
+    return [list(texts.values()) for texts in found]
 
 
 @torch.no_grad()
@@ -26,13 +46,14 @@ def choose(
 
     A summary is judged by its own log-probability, by the mean log-probability of the document's
     tokens given it (after Yu et al., "The Neural Noisy Channel", ICLR 2017), and by the reader's mean
-    log-odds that a human wrote it: the sum that training pays samples for, spent on decoding.
+    log-odds that a human wrote it: the sum that training pays samples for, spent on decoding. The
+    reader's log-odds at the end may count more, for only there it sees that a text breaks off.
 
     Args:
         model: the three networks.
         documents: token ids, without special tokens.
         found: at least one candidate for each; of equals the first wins.
-        weights: of the three.
+        weights: of the four.
     """
     pairs = [(ids, candidate) for ids, row in zip(documents, found, strict=True) for candidate in row]
     scores: list[float] = []
@@ -42,12 +63,13 @@ def choose(
         target = model.sentences([ids for ids, _ in chunk])
         source = model.reconstructor.read(pad_texts(codes, model.vocabulary, model.device))
         restored = model.reconstructor.log_probabilities(source, target).sum(1) / target.mask.sum(1)
-        read = mean_log_odds(model.discriminator, model.sentences(codes))
+        read, ended = log_odds(model.discriminator, model.sentences(codes))
         own = torch.tensor([candidate.log_probability for _, candidate in chunk], device=model.device)
         total = (
             weights.encoder_weight * own
             + weights.reconstruction_weight * restored
             + weights.reader_weight * read
+            + weights.ending_weight * ended
         )
         scores += total.tolist()
     chosen, position = [], 0

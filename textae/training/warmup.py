@@ -166,9 +166,15 @@ def warmup_losses(
 
 
 def discriminator_loss(
-    scores: torch.Tensor, mask: torch.Tensor, real: int, real_label: float, reduce: Reduce
+    scores: torch.Tensor,
+    mask: torch.Tensor,
+    real: int,
+    real_label: float,
+    reduce: Reduce,
+    broken: int = 0,
+    broken_share: float = 0.0,
 ) -> tuple[torch.Tensor, float]:
-    """Binary cross-entropy over every prefix, real and other sentences counting the same.
+    """Binary cross-entropy over every prefix, human sentences and the others counting the same.
 
     Args:
         scores: (M, T) logits; the first ``real`` rows are human.
@@ -176,9 +182,12 @@ def discriminator_loss(
         real: number of human sentences.
         real_label: target for them; below 1 it is one-sided label smoothing (Salimans et al. 2016).
         reduce: sums over processes.
+        broken: number of last rows that count on their own.
+        broken_share: how much they count among those that are not human.
 
     Returns:
-        The loss, and the share of prefixes that are judged rightly (both kinds counting the same).
+        The loss, and the share of prefixes that are judged rightly, without the ``broken`` rows (human
+        ones and the others counting the same).
     """
     target = torch.zeros_like(scores)
     target[:real] = real_label
@@ -186,7 +195,10 @@ def discriminator_loss(
     kept = mask.to(losses.dtype)
     right = ((scores > 0) == (target > 0.5)).to(losses.dtype) * kept
     loss, accuracy = torch.zeros((), device=scores.device), 0.0
-    for part in (slice(0, real), slice(real, None)):
-        loss = loss + 0.5 * reduce.mean((losses[part] * kept[part]).sum(), kept[part].sum())
+    others = len(scores) - broken
+    parts = [(slice(0, real), 0.5), (slice(real, others), 0.5 * (1.0 - broken_share))]
+    for part, weight in [*parts, (slice(others, None), 0.5 * broken_share)][: 3 if broken else 2]:
+        loss = loss + weight * reduce.mean((losses[part] * kept[part]).sum(), kept[part].sum())
+    for part, _ in parts:
         accuracy += 0.5 * reduce.value(reduce.mean(right[part].sum(), kept[part].sum()))
     return loss, accuracy
