@@ -107,6 +107,9 @@ def test_words_of_tokens_by_hand(tiny_vocabulary):
     assert tiny_vocabulary.begins_unit[ids].tolist() == [True, True, False, True, True, False]
     marks = tokenizer.convert_tokens_to_ids([",", "'", "#", bytes_to_spelling()["北".encode()[1]]])
     assert tiny_vocabulary.begins_unit[marks].all()
+    # Letters and marks stand behind a word without a space; a part of a character is no such mark.
+    assert tiny_vocabulary.attaches[ids].tolist() == [False, False, True, False, False, True]
+    assert tiny_vocabulary.attaches[marks].tolist() == [True, True, True, False]
     tokenizer = train_tokenizer(["北山", "北山北山"] * 4, 330)
     vocabulary = vocabulary_of(tokenizer)
     ids = tokenizer.convert_tokens_to_ids([bridge, "Ġ" + bridge, "Ċ"])
@@ -131,6 +134,7 @@ def test_word_pieces_and_their_punctuation(build_tokenizer):
         assert vocabulary.words_of_token[index] == expected
         goes_on = token.startswith("##") and token[2].isalnum()
         assert vocabulary.begins_unit[index] == (not goes_on)
+        assert vocabulary.attaches[index] == (token.startswith("##") or token in ".,?!")
     assert vocabulary.decode(vocabulary.encode(["the road , so the"])) == ["the road, so the"]
 
 

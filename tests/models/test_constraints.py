@@ -65,6 +65,23 @@ def test_marks_and_chinese_are_free(vocabulary):
     assert {comma, city, vocabulary.tokenizer.convert_tokens_to_ids("'")} <= may
 
 
+def test_what_hangs_together_is_one_word(vocabulary):
+    """``zag-rain`` and ``rain's`` lend no piece to other words, and are not left half-way."""
+    (zag, hyphen, *tail), (rain,) = pieces(vocabulary, "zag-rain"), pieces(vocabulary, "rain")
+    comma = vocabulary.tokenizer.convert_tokens_to_ids(",")
+    source = "zag-rain rain ,"
+    assert tail and rain not in tail
+    assert hyphen in allowed(vocabulary, source, [zag])
+    assert allowed(vocabulary, source, [zag, hyphen]) == {tail[0]}
+    after = allowed(vocabulary, source, [zag, hyphen, *tail])
+    assert {rain, comma, vocabulary.end} <= after and tail[0] not in after
+    # Behind another word the hyphen is a mark like any other, and nothing hangs on it.
+    assert hyphen in allowed(vocabulary, source, [rain])
+    after = allowed(vocabulary, source, [rain, hyphen])
+    assert {rain, comma, vocabulary.end} <= after
+    assert not set(tail) & after
+
+
 def test_where_nothing_is_left_nothing_is_forbidden(vocabulary):
     zagreb, (rain,) = pieces(vocabulary, "zagreb"), pieces(vocabulary, "rain")
     processor = WholeWords(vocabulary, [vocabulary.as_source(zagreb)], 1)

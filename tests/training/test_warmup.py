@@ -218,6 +218,14 @@ def test_one_sided_smoothing_changes_the_target_of_human_sentences_only(reduce):
     assert accuracy == 1.0
 
 
+def test_broken_sentences_count_on_their_own_and_not_in_the_accuracy(reduce):
+    scores, mask = torch.tensor([[2.0], [-1.0], [3.0], [3.0]]), torch.ones(4, 1, dtype=torch.bool)
+    loss, accuracy = discriminator_loss(scores, mask, 1, 1.0, reduce, broken=2, broken_share=0.25)
+    others = 0.75 * -log_sigmoid(1.0) + 0.25 * -log_sigmoid(-3.0)
+    assert loss.item() == pytest.approx(0.5 * -log_sigmoid(2.0) + 0.5 * others)
+    assert accuracy == 1.0
+
+
 def test_a_batch_whose_networks_smooth_says_so(batches, config, documents, human):
     assert batches.make(0, range(2), documents, human, CPU).smoothing
     config.warmup.label_smoothing = 0.0

@@ -87,8 +87,9 @@ class Vocabulary:
     ``words_of_token`` (V,) is the number of words that each token begins, so that lengths in
     words are known while decoding; ``blank`` (V,) is true for tokens that are white space alone:
     whatever follows one begins a word. ``begins_unit`` (V,) is false for tokens that go on with the
-    letters or digits of the word before them. ``source_prefix`` and ``source_suffix`` are the
-    special tokens that the tokenizer puts around a text.
+    letters or digits of the word before them; ``attaches`` (V,) is true for these and for marks that
+    stand right behind a word, such as the hyphen of ``oil-rich``. ``source_prefix`` and
+    ``source_suffix`` are the special tokens that the tokenizer puts around a text.
     """
 
     tokenizer: Any
@@ -103,6 +104,7 @@ class Vocabulary:
     special: torch.Tensor = field(repr=False)
     blank: torch.Tensor = field(repr=False)
     begins_unit: torch.Tensor = field(repr=False)
+    attaches: torch.Tensor = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.tokenizer)
@@ -175,7 +177,7 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
     at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
     special = torch.zeros(len(tokenizer), dtype=torch.bool)
     special[sorted({*tokenizer.all_special_ids, *tokenizer.convert_tokens_to_ids(length_tokens())})] = True
-    words_of_token, blank, begins_unit = _words_of_token(tokenizer, special)
+    words_of_token, blank, begins_unit, attaches = _words_of_token(tokenizer, special)
     return Vocabulary(
         tokenizer=tokenizer,
         pad=tokenizer.pad_token_id,
@@ -189,6 +191,7 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
         special=special,
         blank=blank,
         begins_unit=begins_unit,
+        attaches=attaches,
     )
 
 
@@ -196,9 +199,9 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _words_of_token(tokenizer: Any, special: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _words_of_token(tokenizer: Any, special: torch.Tensor) -> tuple[torch.Tensor, ...]:
     word_piece = type(tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
-    counts, blanks, begins_unit = [], [], []
+    counts, blanks, begins_unit, attaches = [], [], [], []
     for index, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))):
         text = ""
         if token is None or special[index]:
@@ -215,4 +218,6 @@ def _words_of_token(tokenizer: Any, special: torch.Tensor) -> tuple[torch.Tensor
             text = text or " " * (token == "\u2581")
         blanks.append(bool(text) and not text.strip())
         begins_unit.append(counts[-1] > 0 or not text[:1].isalnum())
-    return torch.tensor(counts), torch.tensor(blanks), torch.tensor(begins_unit)
+        # A part of a character belongs to whatever comes next, not to the word before.
+        attaches.append(bool(text.strip()) and counts[-1] == 0 and "\ufffd" not in text)
+    return tuple(torch.tensor(column) for column in (counts, blanks, begins_unit, attaches))

@@ -86,9 +86,10 @@ class WholeWords(LogitsProcessor):
 
     A network that copies piece by piece sometimes leaves a name half-way for another (``zag`` of
     ``zagreb``, then ``om``). Words of one piece are free, for they are the vocabulary's own, unless
-    they have more than three letters and a word of the source begins with them; so are pieces that
-    begin with anything but a letter or digit, and Chinese or Japanese characters. Where nothing
-    would be left to write, nothing is forbidden.
+    they have more than three letters and a word of the source begins with them; so are marks behind a
+    whole word, and Chinese or Japanese characters. What hangs together without a space is one word,
+    so that ``120,000`` and ``oil-rich`` lend no piece to another. Where nothing would be left to
+    write, nothing is forbidden.
     """
 
     def __init__(self, vocabulary: Vocabulary, sources: list[list[int]], prefix: int):
@@ -96,7 +97,8 @@ class WholeWords(LogitsProcessor):
         self.long: dict[tuple[int, ...], bool] = {}
         self.free = vocabulary.begins_unit.clone()
         self.free[vocabulary.end] = True
-        self.begins = begins = vocabulary.begins_unit.tolist()
+        self.attaches = attaches = vocabulary.attaches.tolist()
+        self.mark = (vocabulary.attaches & vocabulary.begins_unit).tolist()
         special = vocabulary.special.tolist()
         # For each source, what may follow each beginning of a word; None stands for the word's end.
         self.following: list[dict[tuple[int, ...], set[int | None]]] = []
@@ -104,13 +106,13 @@ class WholeWords(LogitsProcessor):
             following: dict[tuple[int, ...], set[int | None]] = {}
             word: tuple[int, ...] = ()
             for token in [*row, vocabulary.end]:
-                if special[token] or begins[token]:
+                if attaches[token]:
+                    following.setdefault(word, set()).add(token)
+                    word = (*word, token)
+                else:
                     if word:
                         following.setdefault(word, set()).add(None)
                     word = () if special[token] else (token,)
-                else:
-                    following.setdefault(word, set()).add(token)
-                    word = (*word, token)
             self.following.append(following)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
@@ -120,11 +122,17 @@ class WholeWords(LogitsProcessor):
         for row, written in enumerate(input_ids[:, self.prefix :].tolist()):
             word = self._current(written)
             following = self.following[row].get(word, set())
-            if None in following or (not (following and self._is_long(word)) and len(word) < 2):
+            if None in following or self._may_end(word, bool(following)):
                 allowed[row] = free
             inside = [token for token in following if token is not None]
             allowed[row, inside] = True
         return _forbid(scores, ~allowed)
+
+    def _may_end(self, word: tuple[int, ...], goes_on: bool) -> bool:
+        """Whether a word that the source has not may end; ``goes_on``: one of its words begins so."""
+        if len(word) < 2:
+            return not (goes_on and self._is_long(word))
+        return not goes_on and self.mark[word[-1]]
 
     def _is_long(self, word: tuple[int, ...]) -> bool:
         if word not in self.long:
@@ -136,7 +144,7 @@ class WholeWords(LogitsProcessor):
         at = len(written)
         while at > 0:
             at -= 1
-            if self.begins[written[at]]:
+            if not self.attaches[written[at]]:
                 break
         return tuple(written[at:])
 
