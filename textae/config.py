@@ -135,7 +135,7 @@ class DecodingConfig:
     reader_weight: float = 1.0
     """In that choice, weight of the discriminator's mean log-odds that a human wrote the text."""
     ending_weight: float = 0.0
-    """In that choice, weight of its log-odds at the end, where a text that breaks off is found out."""
+    """In that choice, weight of the log-odds that a human sentence ends where the text does."""
     length_slack: int = 0
     """That choice is also among texts that were asked to be up to so many words shorter."""
     no_repeat_ngram_size: int = 3
@@ -250,8 +250,6 @@ class AdversarialConfig:
     """Weigh the document's tokens in the reconstruction reward by their inverse document frequency."""
     real_label: float = 0.9
     """One-sided label smoothing: the discriminator's target for human sentences."""
-    broken_share: float = 0.0
-    """How much broken human sentences count among what the discriminator calls not human."""
     rewards: RewardsConfig = field(default_factory=RewardsConfig)
     """What a summary is paid for."""
 

@@ -66,7 +66,6 @@ _RATES = (
     "noise.drop",
     "noise.reconstructor_word_dropout",
     "warmup.label_smoothing",
-    "adversarial.broken_share",
     "optimizer.adam_beta1",
     "optimizer.adam_beta2",
 )

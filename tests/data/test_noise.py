@@ -216,7 +216,7 @@ class Choosing(random.Random):
         super().__init__(seed)
 
     def randrange(self, start, stop=None, step=1):
-        if self.kind is not None and (start, stop) == (5, None):
+        if self.kind is not None and (start, stop) == (4, None):
             kind, self.kind = self.kind, None
             return kind
         return super().randrange(start, stop, step)
@@ -241,10 +241,6 @@ def test_kinds_of_broken_sentences():
         begin = WORDS.index(turned[0])
         assert 0 < begin <= 5
         assert turned == WORDS[begin:] + WORDS[:begin]
-
-    lengths = {len(noise.break_sentence(WORDS, Choosing(4, seed=seed))) for seed in range(60)}
-    assert lengths == {5, 6, 7, 8, 9}  # from half of the words to all but one
-    assert noise.break_sentence(WORDS, Choosing(4)) == WORDS[: len(noise.break_sentence(WORDS, Choosing(4)))]
 
 
 def test_all_kinds_of_breaking_occur_and_one_word_is_enough():

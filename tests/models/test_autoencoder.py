@@ -43,12 +43,15 @@ def test_one_forward_pass_gives_what_the_three_networks_give_alone(tiny_model, t
             reconstructor.read(inputs.reconstructor_source), inputs.reconstructor_target
         )
         scores = tiny_model.discriminator(inputs.sentences)
+        endings = tiny_model.discriminator.judge(inputs.sentences)[1]
     assert outputs.summary_log_probabilities.shape == (4, 5)
     assert outputs.document_log_probabilities.shape == (3, 10)
     assert outputs.scores.shape == (5, 6)
     assert torch.equal(outputs.summary_log_probabilities, summaries)
     assert torch.equal(outputs.document_log_probabilities, documents)
     assert torch.equal(outputs.scores, scores)
+    assert torch.equal(outputs.endings, endings)
+    assert not torch.equal(scores, endings)
     assert outputs.summary_mean_log_probabilities is None
 
 

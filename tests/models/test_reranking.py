@@ -40,9 +40,12 @@ def parts(model, document, candidate):
     target = model.sentences([document])
     source = model.reconstructor.read(pad_texts([candidate.tokens], model.vocabulary, model.device))
     restored = model.reconstructor.log_probabilities(source, target).sum().item() / len(target.ids[0])
-    scores = model.discriminator(model.sentences([candidate.tokens]))[0].tolist()
+    scores, endings = (
+        part[0].tolist() for part in model.discriminator.judge(model.sentences([candidate.tokens]))
+    )
     odds = [max(-5.0, min(5.0, score)) for score in scores]
-    return candidate.log_probability, restored, sum(odds) / len(odds), odds[-1]
+    ends = max(-5.0, min(5.0, endings[-2]))  # after the last word, not after the end token
+    return candidate.log_probability, restored, sum(odds) / len(odds), ends
 
 
 @pytest.mark.parametrize(

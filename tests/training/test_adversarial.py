@@ -289,6 +289,7 @@ def test_the_expected_gradient_is_that_of_the_expected_reward(step, config):
         summary_mean_log_probabilities=None,
         document_log_probabilities=rewards[tokens][:, None],
         scores=torch.zeros(rows + 1, 1),
+        endings=torch.zeros(rows + 1, 1),
     )
     sampled = Sampled(inputs, ["a"] * rows, torch.ones(rows), 4, 1, [set()] * (rows // 4))
     step.losses(sampled, outputs, step=0)[0].backward()
@@ -305,7 +306,7 @@ def test_what_a_line_of_metrics_says_of_the_summaries(step, config, small_vocabu
     summaries = TokenBatch(ids, torch.ones(2, 3, dtype=torch.bool))
     config.adversarial.samples = 2
     log_probabilities = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, -5.0, -6.0]])
-    outputs = AutoencoderOutputs(log_probabilities, None, torch.full((2, 3), -1.0), torch.zeros(3, 3))
+    outputs = AutoencoderOutputs(log_probabilities, None, torch.full((2, 3), -1.0), *torch.zeros(2, 3, 3))
     inputs = AutoencoderInputs(summaries, summaries, ids[:, 0], summaries, summaries, None,
                                TokenBatch(torch.cat([ids[:1], ids]), torch.ones(3, 3).bool()))  # fmt: skip
     texts = ["the fog", "fog fog in town"]

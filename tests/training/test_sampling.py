@@ -87,30 +87,3 @@ def test_join_rows_pads_to_the_longer():
     assert joined.ids.tolist() == [[5, 9, 9], [6, 7, 9]]
     assert joined.mask.tolist() == [[True, False, False], [True, True, False]]
     assert join_rows(second, first, pad=9).ids.tolist() == [[6, 7, 9], [5, 9, 9]]
-
-
-def test_broken_human_sentences_come_last_and_depend_on_seed_and_step_alone(
-    step, model, config, sampled, small_vocabulary, documents, human
-):
-    config.adversarial.broken_share = 0.5
-    config.data.max_human_tokens = 40  # so that none is cut
-    whole = step.sample(model, 7, range(4), documents, human)
-    rows = whole.inputs.sentences.rows()
-    assert rows[:16] == sampled.inputs.sentences.rows()
-    broken = small_vocabulary.decode([row[:-1] for row in rows[16:]])
-    assert len(broken) == 4 and all(row[-1] == small_vocabulary.end for row in rows[16:])
-    for text, example in zip(broken, human, strict=True):
-        assert text and set(text.split()) <= set(example.text.split())
-    assert broken != [example.text for example in human]
-    parts = [step.sample(model, 7, part, documents, human) for part in (range(0, 2), range(2, 4))]
-    assert [row for part in parts for row in part.inputs.sentences.rows()[8:]] == rows[16:]
-    assert step.sample(model, 8, range(4), documents, human).inputs.sentences.rows()[16:] != rows[16:]
-
-
-def test_rewards_see_the_samples_and_no_broken_sentence(step, model, config, documents, human):
-    config.adversarial.broken_share = 0.5
-    whole = step.sample(model, 7, range(4), documents, human)
-    outputs = model(whole.inputs)
-    scores = step.rollout(whole, outputs).scores
-    length = whole.inputs.encoder_target.ids.shape[1]
-    assert torch.equal(scores, outputs.scores[4:16, :length])

@@ -14,6 +14,7 @@ from textae.training.warmup import (
     WarmupBatches,
     WordWeights,
     discriminator_loss,
+    ending_loss,
     pseudo_summary,
     salient_words,
     token_weights,
@@ -172,6 +173,7 @@ def outputs(smooth=None):
         summary_mean_log_probabilities=smooth,
         document_log_probabilities=torch.tensor([[-1.0, -1.0, -2.0], [-4.0, 0.0, 0.0]], requires_grad=True),
         scores=torch.tensor([[1.0, -1.0], [2.0, 50.0]], requires_grad=True),
+        endings=torch.tensor([[0.5, 70.0], [60.0, 50.0]], requires_grad=True),
     )
 
 
@@ -184,10 +186,11 @@ def test_warmup_losses_by_hand(inputs, reduce):
             "loss/encoder": 3.0,  # 9 nats over 3 tokens
             "loss/reconstructor": 2.0,  # 8 over 4
             "loss/discriminator": discriminator,
+            "loss/ending": -log_sigmoid(0.5),  # the first sentence is a word and the end token
             "discriminator/accuracy": 0.5 * 0.5 + 0.5 * 0.0,
         }
     )
-    assert loss.item() == pytest.approx(3.0 + 2.0 + discriminator)
+    assert loss.item() == pytest.approx(3.0 + 2.0 + discriminator - log_sigmoid(0.5))
     loss.backward()
     assert given.summary_log_probabilities.grad[0].tolist() == pytest.approx([-1 / 3, -1 / 3])
     assert given.document_log_probabilities.grad[1, 0].item() == -0.25
@@ -200,6 +203,21 @@ def test_label_smoothing_mixes_in_the_mean_over_the_vocabulary_but_the_metric_st
     loss, metrics = warmup_losses(inputs, outputs(smooth), 0.1, reduce)
     assert loss.item() - plain.item() == pytest.approx(0.9 * 3.0 + 0.1 * 6.0 - 3.0, abs=1e-6)
     assert metrics["loss/encoder"] == pytest.approx(3.0)
+
+
+def test_ends_are_learned_from_human_sentences_before_their_end_tokens(reduce):
+    endings = torch.tensor([[-1.0, 2.0, 9.0, 9.0], [0.5, -0.5, 1.5, 9.0], [9.0] * 4], requires_grad=True)
+    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1]], dtype=torch.bool)
+    loss = ending_loss(endings, mask, 2, reduce)
+    # Two words, of which the second is the last, and three.
+    wanted = [log_sigmoid(1.0), log_sigmoid(2.0), log_sigmoid(-0.5), log_sigmoid(0.5), log_sigmoid(1.5)]
+    assert loss.item() == pytest.approx(-sum(wanted) / 5)
+    loss.backward()
+    assert (endings.grad != 0).tolist() == [
+        [True, True, False, False],
+        [True, True, True, False],
+        [False] * 4,
+    ]
 
 
 def test_both_kinds_of_sentences_count_the_same_however_many_tokens_they_have(reduce):
@@ -215,14 +233,6 @@ def test_one_sided_smoothing_changes_the_target_of_human_sentences_only(reduce):
     loss, accuracy = discriminator_loss(scores, mask, 1, 0.9, reduce)
     human = -(0.9 * log_sigmoid(2.0) + 0.1 * log_sigmoid(-2.0))
     assert loss.item() == pytest.approx(0.5 * human + 0.5 * -log_sigmoid(1.0))
-    assert accuracy == 1.0
-
-
-def test_broken_sentences_count_on_their_own_and_not_in_the_accuracy(reduce):
-    scores, mask = torch.tensor([[2.0], [-1.0], [3.0], [3.0]]), torch.ones(4, 1, dtype=torch.bool)
-    loss, accuracy = discriminator_loss(scores, mask, 1, 1.0, reduce, broken=2, broken_share=0.25)
-    others = 0.75 * -log_sigmoid(1.0) + 0.25 * -log_sigmoid(-3.0)
-    assert loss.item() == pytest.approx(0.5 * -log_sigmoid(2.0) + 0.5 * others)
     assert accuracy == 1.0
 
 

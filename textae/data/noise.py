@@ -98,8 +98,8 @@ def graft_sentence(
 
 
 def break_sentence(words: list[str], generator: random.Random) -> list[str]:
-    """Make a human sentence unreadable: shuffled, words missing or repeated, turned round, cut off."""
-    kind = generator.randrange(5)
+    """Make a human sentence unreadable: cut off, shuffled, with words repeated or missing."""
+    kind = generator.randrange(4)
     if kind == 0:
         return shuffle_locally(words, 4.0, generator)
     if kind == 1:
@@ -107,7 +107,5 @@ def break_sentence(words: list[str], generator: random.Random) -> list[str]:
     if kind == 2:
         at = generator.randrange(len(words))
         return [*words[: at + 1], *words[at:]]
-    if kind == 3:
-        begin = generator.randint(1, max(1, len(words) // 2))
-        return words[begin:] + words[:begin]
-    return words[: generator.randint((len(words) + 1) // 2, max(1, len(words) - 1))]
+    begin = generator.randint(1, max(1, len(words) // 2))
+    return words[begin:] + words[:begin]

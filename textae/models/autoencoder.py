@@ -65,12 +65,14 @@ class AutoencoderOutputs:
         summary_mean_log_probabilities: (N, T) mean over the vocabulary, or None.
         document_log_probabilities: (N', S), 0 on padding.
         scores: (M, T) discriminator logits.
+        endings: (M, T) its logits that a sentence ends with this token.
     """
 
     summary_log_probabilities: torch.Tensor
     summary_mean_log_probabilities: torch.Tensor | None
     document_log_probabilities: torch.Tensor
     scores: torch.Tensor
+    endings: torch.Tensor
 
 
 class TextAutoencoder(nn.Module):
@@ -123,7 +125,7 @@ class TextAutoencoder(nn.Module):
             inputs.reconstructor_target,
             inputs=inputs.reconstructor_inputs,
         )
-        return AutoencoderOutputs(summaries, mean, documents, self.discriminator(inputs.sentences))
+        return AutoencoderOutputs(summaries, mean, documents, *self.discriminator.judge(inputs.sentences))
 
     # What people do with a model -----------------------------------------------------------------
 

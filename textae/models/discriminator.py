@@ -15,6 +15,9 @@ class Discriminator(nn.Module):
 
     Being causal, it gives each token a score of its own, a dense reward (de Masson d'Autume et
     al. 2019); Wang and Lee (2018) score prefixes the same way.
+
+    Beside that it learns from human sentences alone where they end: a text that breaks off is the one
+    fault that no prefix shows.
     """
 
     def __init__(self, config: DiscriminatorConfig, vocabulary_size: int, max_positions: int):
@@ -36,9 +39,14 @@ class Discriminator(nn.Module):
                 layer, config.layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
             )
         self.score = nn.Linear(width, 1)
+        self.ending = nn.Linear(width, 1)
 
     def forward(self, sentences: TokenBatch) -> torch.Tensor:
         """Token ids (M, T) to logits (M, T), one for each prefix; above 0 means human."""
+        return self.judge(sentences)[0]
+
+    def judge(self, sentences: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids (M, T) to two logits (M, T) of each prefix: that it is human, that it is all there is."""
         embedded = self.dropout(self.embedding(sentences.ids))
         if self.gru is not None:
             states, _ = self.gru(embedded)
@@ -48,11 +56,15 @@ class Discriminator(nn.Module):
             causal = nn.Transformer.generate_square_subsequent_mask(length, device=embedded.device)
             # Padding stands at the end, where a causal network never looks back from a real token.
             states = self.transformer(embedded, mask=causal, is_causal=True)
-        return self.score(self.dropout(states)).squeeze(-1).float()
+        states = self.dropout(states)
+        return self.score(states).squeeze(-1).float(), self.ending(states).squeeze(-1).float()
 
 
 def log_odds(discriminator: Discriminator, sentences: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bounded log-odds that sentences are human: their means over the prefixes (M,), and at the ends (M,)."""
-    scores = discriminator(sentences).clamp(-LOG_ODDS_BOUND, LOG_ODDS_BOUND) * sentences.mask
+    """Bounded log-odds that sentences are human, their means over the prefixes (M,), and are whole (M,)."""
+    human, ending = discriminator.judge(sentences)
     lengths = sentences.mask.sum(1)
-    return scores.sum(1) / lengths, scores.gather(1, lengths[:, None] - 1).squeeze(1)
+    human = human.clamp(-LOG_ODDS_BOUND, LOG_ODDS_BOUND) * sentences.mask
+    # What stands before the end token is the whole text; an empty one has nothing before it.
+    ending = ending.gather(1, (lengths[:, None] - 2).clamp_min(0)).squeeze(1)
+    return human.sum(1) / lengths, ending.clamp(-LOG_ODDS_BOUND, LOG_ODDS_BOUND)

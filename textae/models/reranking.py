@@ -46,8 +46,8 @@ def choose(
 
     A summary is judged by its own log-probability, by the mean log-probability of the document's
     tokens given it (after Yu et al., "The Neural Noisy Channel", ICLR 2017), and by the reader's mean
-    log-odds that a human wrote it: the sum that training pays samples for, spent on decoding. The
-    reader's log-odds at the end may count more, for only there it sees that a text breaks off.
+    log-odds that a human wrote it: the sum that training pays samples for, spent on decoding. Beside
+    these counts whether human sentences end so, which keeps out texts that break off.
 
     Args:
         model: the three networks.
@@ -63,13 +63,13 @@ def choose(
         target = model.sentences([ids for ids, _ in chunk])
         source = model.reconstructor.read(pad_texts(codes, model.vocabulary, model.device))
         restored = model.reconstructor.log_probabilities(source, target).sum(1) / target.mask.sum(1)
-        read, ended = log_odds(model.discriminator, model.sentences(codes))
+        read, ends = log_odds(model.discriminator, model.sentences(codes))
         own = torch.tensor([candidate.log_probability for _, candidate in chunk], device=model.device)
         total = (
             weights.encoder_weight * own
             + weights.reconstruction_weight * restored
             + weights.reader_weight * read
-            + weights.ending_weight * ended
+            + weights.ending_weight * ends
         )
         scores += total.tolist()
     chosen, position = [], 0

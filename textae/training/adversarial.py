@@ -1,15 +1,13 @@
 """One step of the adversarial phase: sample, read, pay, learn."""
 
-import random
 from dataclasses import dataclass
 
 import torch
 
 from textae.config import TrainingConfig
 from textae.data.batches import Example, TokenBatch, pad_rows
-from textae.data.noise import break_sentence
 from textae.data.tokenizer import Vocabulary
-from textae.data.words import count_words, join_words, split_words
+from textae.data.words import count_words, split_words
 from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs, TextAutoencoder
 from textae.models.decoding import Decoding, decode
 from textae.models.encoder import Encoder
@@ -23,15 +21,14 @@ from textae.training.advantage import (
 )
 from textae.training.reduce import Reduce
 from textae.training.rewards import REWARDS, Rollout, repetitions
-from textae.training.warmup import discriminator_loss
+from textae.training.warmup import discriminator_loss, ending_loss
 
 
 @dataclass
 class Sampled:
     """Inputs of the forward pass and what the rewards need besides.
 
-    The discriminator's sentences are ``real`` human ones, the samples, and broken human ones if they are
-    wanted. ``group`` is the number of rows of one document: K samples, and with the self-critical
+    ``group`` is the number of rows of one document: K samples, and with the self-critical
     baseline the greedy summary behind them.
     """
 
@@ -97,9 +94,6 @@ class AdversarialStep:
         target = pad_rows([[*documents[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
         target = target.repeat(group)
         real = pad_rows([[*human[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
-        sentences = join_rows(real, summaries, vocabulary.pad)
-        if config.adversarial.broken_share > 0:
-            sentences = join_rows(sentences, self._broken(step, rows, human, device), vocabulary.pad)
         inputs = AutoencoderInputs(
             encoder_source=sources,
             encoder_target=summaries,
@@ -109,20 +103,11 @@ class AdversarialStep:
             ),
             reconstructor_target=target,
             reconstructor_inputs=None,
-            sentences=sentences,
+            sentences=join_rows(real, summaries, vocabulary.pad),
         )
         wanted = torch.tensor(words, device=device).repeat_interleave(group)
         contents = [set(split_words(documents[row].text)) for row in rows]
         return Sampled(inputs, texts, wanted, group, len(rows), contents)
-
-    def _broken(self, step: int, rows: range, human: list[Example], device: torch.device) -> TokenBatch:
-        """Human sentences that were broken: what is wrong with them is not their subject."""
-        texts = []
-        for row in rows:
-            generator = random.Random(f"broken {self.config.run.seed} {step} {row}")
-            texts.append(join_words(break_sentence(split_words(human[row].text), generator)))
-        ids = self.vocabulary.encode(texts, self.config.data.max_human_tokens)
-        return pad_rows([[*row, self.vocabulary.end] for row in ids], self.vocabulary.pad, device)
 
     def _append_greedy(
         self, model: TextAutoencoder, sources: TokenBatch, hints: torch.Tensor, summaries: TokenBatch
@@ -148,7 +133,7 @@ class AdversarialStep:
             self.reference.read(inputs.encoder_source), target, inputs.hints
         )
         words = torch.tensor([count_words(text) for text in sampled.texts], device=target.ids.device)
-        scores = outputs.scores[sampled.real : sampled.real + len(target.ids), : target.ids.shape[1]]
+        scores = outputs.scores[sampled.real :, : target.ids.shape[1]]
         return Rollout(
             summaries=target,
             texts=sampled.texts,
@@ -239,22 +224,18 @@ class AdversarialStep:
         document_mask = sampled.inputs.reconstructor_target.mask
         reconstructor = reduce.mean(-outputs.document_log_probabilities.sum(), document_mask.sum())
         discriminator, accuracy = discriminator_loss(
-            outputs.scores,
-            sampled.inputs.sentences.mask,
-            sampled.real,
-            config.real_label,
-            reduce,
-            broken=len(outputs.scores) - sampled.real - len(rollout.summaries.mask),
-            broken_share=config.broken_share,
+            outputs.scores, sampled.inputs.sentences.mask, sampled.real, config.real_label, reduce
         )
+        ending = ending_loss(outputs.endings, sampled.inputs.sentences.mask, sampled.real, reduce)
         metrics |= {
             "loss/policy": reduce.value(policy),
             "loss/reconstructor": reduce.value(reconstructor),
             "loss/discriminator": reduce.value(discriminator),
+            "loss/ending": reduce.value(ending),
             "discriminator/accuracy": accuracy,
             **self._describe(rollout, sampled, judged),
         }
-        return policy + reconstructor + discriminator, metrics
+        return policy + reconstructor + discriminator + ending, metrics
 
     def _describe(self, rollout: Rollout, sampled: Sampled, judged: torch.Tensor) -> dict[str, float]:
         reduce, device = self.reduce, judged.device

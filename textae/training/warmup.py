@@ -155,26 +155,22 @@ def warmup_losses(
     discriminator, accuracy = discriminator_loss(
         outputs.scores, inputs.sentences.mask, half, real_label=1.0, reduce=reduce
     )
+    ending = ending_loss(outputs.endings, inputs.sentences.mask, half, reduce)
     plain = reduce.mean(-outputs.summary_log_probabilities.detach().sum(), mask.sum())
     metrics = {
         "loss/encoder": reduce.value(plain),
         "loss/reconstructor": reduce.value(reconstructor),
         "loss/discriminator": reduce.value(discriminator),
+        "loss/ending": reduce.value(ending),
         "discriminator/accuracy": accuracy,
     }
-    return encoder + reconstructor + discriminator, metrics
+    return encoder + reconstructor + discriminator + ending, metrics
 
 
 def discriminator_loss(
-    scores: torch.Tensor,
-    mask: torch.Tensor,
-    real: int,
-    real_label: float,
-    reduce: Reduce,
-    broken: int = 0,
-    broken_share: float = 0.0,
+    scores: torch.Tensor, mask: torch.Tensor, real: int, real_label: float, reduce: Reduce
 ) -> tuple[torch.Tensor, float]:
-    """Binary cross-entropy over every prefix, human sentences and the others counting the same.
+    """Binary cross-entropy over every prefix, real and other sentences counting the same.
 
     Args:
         scores: (M, T) logits; the first ``real`` rows are human.
@@ -182,12 +178,9 @@ def discriminator_loss(
         real: number of human sentences.
         real_label: target for them; below 1 it is one-sided label smoothing (Salimans et al. 2016).
         reduce: sums over processes.
-        broken: number of last rows that count on their own.
-        broken_share: how much they count among those that are not human.
 
     Returns:
-        The loss, and the share of prefixes that are judged rightly, without the ``broken`` rows (human
-        ones and the others counting the same).
+        The loss, and the share of prefixes that are judged rightly (both kinds counting the same).
     """
     target = torch.zeros_like(scores)
     target[:real] = real_label
@@ -195,10 +188,23 @@ def discriminator_loss(
     kept = mask.to(losses.dtype)
     right = ((scores > 0) == (target > 0.5)).to(losses.dtype) * kept
     loss, accuracy = torch.zeros((), device=scores.device), 0.0
-    others = len(scores) - broken
-    parts = [(slice(0, real), 0.5), (slice(real, others), 0.5 * (1.0 - broken_share))]
-    for part, weight in [*parts, (slice(others, None), 0.5 * broken_share)][: 3 if broken else 2]:
-        loss = loss + weight * reduce.mean((losses[part] * kept[part]).sum(), kept[part].sum())
-    for part, _ in parts:
+    for part in (slice(0, real), slice(real, None)):
+        loss = loss + 0.5 * reduce.mean((losses[part] * kept[part]).sum(), kept[part].sum())
         accuracy += 0.5 * reduce.value(reduce.mean(right[part].sum(), kept[part].sum()))
     return loss, accuracy
+
+
+def ending_loss(endings: torch.Tensor, mask: torch.Tensor, real: int, reduce: Reduce) -> torch.Tensor:
+    """Binary cross-entropy of where human sentences end, over all their tokens but the end token.
+
+    Args:
+        endings: (M, T) logits that a sentence ends with this token; the first ``real`` rows are human.
+        mask: (M, T).
+        real: number of human sentences.
+        reduce: sums over processes.
+    """
+    endings, mask = endings[:real, :-1], mask[:real]
+    before_end, last = mask[:, 1:], mask[:, 1:].clone()
+    last[:, :-1] &= ~mask[:, 2:]
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(endings, last.float(), reduction="none")
+    return reduce.mean((losses * before_end).sum(), before_end.sum())
