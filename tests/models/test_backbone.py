@@ -44,8 +44,8 @@ def gradients_of_one_step(
     model.train()
     model.zero_grad()
     outputs = model(inputs)
-    parts = (outputs.summary_log_probabilities, outputs.document_log_probabilities, outputs.scores)
-    sum(-part.sum() for part in parts).backward()
+    nats = (outputs.summary_log_probabilities, outputs.document_log_probabilities)
+    sum(-part.sum() for part in (*nats, outputs.scores, outputs.endings)).backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 

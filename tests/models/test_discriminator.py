@@ -3,7 +3,7 @@ import torch
 
 from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch, pad_rows
-from textae.models.discriminator import Discriminator
+from textae.models.discriminator import Discriminator, log_odds
 
 ARCHITECTURES = ["gru", "transformer"]
 ROWS = [[5, 6, 7, 8, 2], [9, 5, 2]]
@@ -61,8 +61,23 @@ def test_every_parameter_gets_a_gradient_and_dropout_only_acts_in_training(archi
     network.train()
     first = network(batch)
     assert not torch.equal(first, network(batch))
-    (first * batch.mask).sum().backward()
+    assert torch.equal(network.eval().judge(batch)[0], network(batch))
+    sum((part * batch.mask).sum() for part in network.train().judge(batch)).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_log_odds_are_bounded_and_end_before_the_end_token():
+    """The mean over all tokens, and the other logit at the last word; an empty text has but one token."""
+
+    class Given:
+        def judge(self, sentences):
+            return torch.tensor([[1.0, 9.0, -2.0], [3.0, 7.0, 7.0]]), torch.tensor(
+                [[0.5, -8.0, 4.0], [1.5, 7.0, 7.0]]
+            )
+
+    human, ends = log_odds(Given(), pad_rows([[5, 6, 2], [2]], 0))
+    assert human.tolist() == pytest.approx([(1.0 + 5.0 - 2.0) / 3, 3.0])
+    assert ends.tolist() == [-5.0, 1.5]
 
 
 def test_a_transformer_knows_the_order_of_what_it_read():

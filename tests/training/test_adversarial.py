@@ -171,10 +171,18 @@ def test_losses_equal_those_by_hand(step, config, model, documents, human, basel
             nats = label * math.log1p(math.exp(-score)) + (1 - label) * math.log1p(math.exp(score))
             sides[is_human] += [nats] if flag else []
     discriminator = 0.5 * sum(sum(nats) / len(nats) for nats in sides.values())
+    endings = outputs.endings.tolist()
+    ends = []
+    for row, example in enumerate(human):
+        for place in range(len(example.ids)):  # the end token is no place to end
+            sign = -1 if place == len(example.ids) - 1 else 1
+            ends.append(math.log1p(math.exp(sign * endings[row][place])))
+    ending = sum(ends) / len(ends)
+    assert metrics["loss/ending"] == pytest.approx(ending, rel=1e-5)
     assert metrics["loss/policy"] == pytest.approx(policy, abs=1e-5)
     assert metrics["loss/reconstructor"] == pytest.approx(reconstructor, rel=1e-5)
     assert metrics["loss/discriminator"] == pytest.approx(discriminator, rel=1e-5)
-    assert loss.item() == pytest.approx(policy + reconstructor + discriminator, rel=1e-5)
+    assert loss.item() == pytest.approx(policy + reconstructor + discriminator + ending, rel=1e-5)
 
 
 def test_advantages_carry_no_gradient_into_what_pays_them(step, config, model, sampled):
