@@ -4,7 +4,7 @@ import pytest
 
 from textae.config import DecodingConfig
 from textae.errors import InputError
-from textae.models.generation import EXTRA_POSITIONS, summary_decoding
+from textae.models.generation import EXTRA_POSITIONS, reconstruction_decoding, summary_decoding
 
 NOTHING = {
     "words": None,
@@ -89,3 +89,15 @@ def test_a_greatest_length_lowers_the_wanted_one_and_positions_bound_the_tokens(
     assert summary_decoding(config, None, **{**NOTHING, "words": 9, "max_words": 2})[1] == 2
     decoding, _ = summary_decoding(config, 20, **{**NOTHING, "words": 9})
     assert decoding.max_tokens == 20 - EXTRA_POSITIONS
+
+
+def test_documents_are_searched_for_and_kept_from_rambling(config):
+    decoding = reconstruction_decoding(config, 4)
+    assert (decoding.num_beams, decoding.max_tokens) == (4, config.max_document_tokens)
+    assert 0 < decoding.length_penalty < 1  # a mean over tokens would favour text without end
+    assert (decoding.distinct_words, decoding.distinct_window, decoding.no_repeat_ngram_size) == (True, 8, 3)
+    assert decoding.whole_words  # from scratch
+    config.reconstructor.checkpoint = "elsewhere"
+    assert not reconstruction_decoding(config, 1).whole_words
+    with pytest.raises(InputError, match="num_beams is 0; set it to at least 1"):
+        reconstruction_decoding(config, 0)
