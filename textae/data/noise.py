@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from textae.config import NoiseConfig
-from textae.data.words import are_forms
+from textae.data.words import SHORTEST_STEM, are_forms
 
 
 def insert_fragments(
@@ -77,13 +77,21 @@ def graft_sentence(
         generator: decides both.
     """
 
-    def place(word: str) -> int | None:
-        return next((at for at, other in enumerate(document) if are_forms(word, other)), None)
+    # Forms of one word begin alike: few words have to be compared.
+    stems: dict[str, list[int]] = {}
+    for at, other in enumerate(document):
+        stems.setdefault(other[:SHORTEST_STEM], []).append(at)
 
+    def place(word: str, begin: int = 0) -> int | None:
+        alike = stems.get(word[:SHORTEST_STEM], [])
+        return next((at - begin for at in alike if at >= begin and are_forms(word, document[at])), None)
+
+    begin = 0
     if config.lead_in is not None:
         first = min((at for word in words if telling(word) and (at := place(word)) is not None), default=0)
-        document = document[max(0, first - generator.randint(0, config.lead_in)) :]
-    places = [place(word) for word in words]
+        begin = max(0, first - generator.randint(0, config.lead_in))
+    places = [place(word, begin) for word in words]
+    document = document[begin:]
     marks = [at if telling(word) else None for word, at in zip(words, places, strict=True)]
     behind = next((at for at in marks if at is not None), 0)
     grafts: list[list[str]] = [[] for _ in range(len(document) + 1)]
