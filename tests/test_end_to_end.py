@@ -73,6 +73,9 @@ def test_training_learns(trained, untrained):
     assert sum(losses[-3:]) / 3 < losses[0] - 0.4  # nats per token
     encoder = metrics(trained, "loss/encoder")
     assert encoder[-1] < encoder[0] - 1.0
+    ending = metrics(trained, "loss/ending")
+    assert len(ending) == len(losses)  # the discriminator learns it in both phases
+    assert ending[-1] < ending[0] - 0.1
     assert len(metrics(trained, "valid/rougeL")) == 2  # at the end of each phase
     for phase in ("warm-up", "adversarial"):
         assert phase in metrics(trained, "phase")

@@ -45,6 +45,8 @@ def changed(**values):
             "decoding.candidates = 4 is above decoding.num_beams = 3; beam search finds no more",
         ),
         ({"decoding__reader_weight": -1.0}, "decoding.reader_weight = -1.0 must not be below 0"),
+        ({"decoding__ending_weight": -0.1}, "decoding.ending_weight = -0.1 must not be below 0"),
+        ({"decoding__length_slack": -1}, "decoding.length_slack = -1 must be at least 0"),
         ({"noise__graft_share": 1.5}, "noise.graft_share = 1.5 must lie between 0 and 1"),
         ({"noise__lead_in": -1}, "noise.lead_in = -1 must be at least 0"),
         (
