@@ -198,8 +198,13 @@ def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, A
             options[name] = value
     from textae.evaluation.report import evaluate_model
 
+    *_, last = models
+    # What models say of the baselines, and the examples, are told of the last model alone.
+    unread = {"judge_baselines": False, "examples": 0}
     reports = {
-        name: evaluate_model(_load_model(path), arguments.data, **options, **protocol)
+        name: evaluate_model(
+            _load_model(path), arguments.data, **{**options, **protocol, **(unread if name != last else {})}
+        )
         for name, path in models.items()
     }
     return next(iter(reports.values())) if list(reports) == ["model"] else merge_reports(reports)

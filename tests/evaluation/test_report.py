@@ -104,6 +104,11 @@ def test_model_stands_beside_the_baselines_with_every_measure(pairs_file, tmp_pa
     difference = report["comparisons"]["lead-8"]["rouge1"]["difference"]
     assert difference == pytest.approx(row["rouge1"] - lead["rouge1"])
 
+    unjudged = evaluate_model(model, [pairs_file], words=4, judge_baselines=False)["systems"]
+    assert unjudged["model"] == evaluate_model(model, [pairs_file], words=4)["systems"]["model"]
+    assert (unjudged["lead-8"]["reconstruction_loss"], unjudged["lead-8"]["readability"]) == (None, None)
+    assert unjudged["lead-8"]["rouge1"] == lead["rouge1"]
+
     write_json(report, tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text()) == report
     again = evaluate_predictions(str(saved), pairs_file)

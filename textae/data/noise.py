@@ -79,12 +79,13 @@ def graft_sentence(
 
     # Forms of one word begin alike: few words have to be compared.
     stems: dict[str, list[int]] = {}
-    for at, other in enumerate(document):
-        stems.setdefault(other[:SHORTEST_STEM], []).append(at)
+    for position, other in enumerate(document):
+        stems.setdefault(other[:SHORTEST_STEM], []).append(position)
 
     def place(word: str, begin: int = 0) -> int | None:
         alike = stems.get(word[:SHORTEST_STEM], [])
-        return next((at - begin for at in alike if at >= begin and are_forms(word, document[at])), None)
+        found = (index - begin for index in alike if index >= begin and are_forms(word, document[index]))
+        return next(found, None)
 
     begin = 0
     if config.lead_in is not None:

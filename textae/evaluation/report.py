@@ -87,6 +87,7 @@ def evaluate_model(
     seed: int = 0,
     save_predictions: str | None = None,
     examples: int = 0,
+    judge_baselines: bool = True,
 ) -> dict[str, Any]:
     """Summarise the documents of pairs with a model and score it beside lead-8, lead-10 and lead-half.
 
@@ -94,7 +95,8 @@ def evaluate_model(
     the same documents. ``words`` and ``num_beams`` that are not given are the model's own.
     ``limit`` takes that many pairs spread evenly over the data, because the beginning of a file is
     seldom like the rest. ``save_predictions`` writes ``id`` and ``output`` as JSON lines.
-    ``examples`` shows that many documents, spread evenly, with what became of them.
+    ``examples`` shows that many documents, spread evenly, with what became of them. Without
+    ``judge_baselines`` the model gives the baselines no reconstruction loss and readability (None).
 
     Returns:
         ``protocol``: what the figures depend on. ``systems``: for ``model`` and each baseline the
@@ -131,7 +133,13 @@ def evaluate_model(
         write_predictions(save_predictions, [pair.id for pair in pairs], summaries)
     protocol = protocol.resolve(references)
     systems, comparisons = _score_systems(
-        {"model": summaries, **baselines(documents)}, documents, references, protocol, model, batch_size
+        {"model": summaries, **baselines(documents)},
+        documents,
+        references,
+        protocol,
+        model,
+        batch_size,
+        judge_baselines,
     )
     shown = spread(list(range(len(pairs))), examples)
     restored = model.reconstruct([summaries[index] for index in shown])
@@ -177,6 +185,7 @@ def _score_systems(
     protocol: RougeProtocol,
     model: SummaryModel,
     batch_size: int,
+    judge_baselines: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     stated = protocol.stated()
     systems: dict[str, Any] = {}
@@ -187,7 +196,11 @@ def _score_systems(
         systems[name] = {
             **{key: value for key, value in figures.items() if key not in stated},
             **text_measures(documents, summaries),
-            **model_measures(model, documents, summaries, batch_size),
+            **(
+                model_measures(model, documents, summaries, batch_size)
+                if judge_baselines or name == "model"
+                else {"reconstruction_loss": None, "readability": None}
+            ),
         }
     percent = {name: 100.0 * values for name, values in scores.items()}
     comparisons = {
