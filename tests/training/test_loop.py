@@ -97,7 +97,8 @@ def test_metrics_of_both_phases(run):
     assert [line["step"] for line in steps] == list(range(1, 13))
     assert [line["phase"] for line in steps] == ["warm-up"] * 6 + ["adversarial"] * 6
     norms = {f"gradient_norm/{name}" for name in ("encoder", "reconstructor", "discriminator")}
-    common = {"step", "phase", "loss/reconstructor", "loss/discriminator", "discriminator/accuracy", *norms}
+    losses = {"loss/reconstructor", "loss/discriminator", "loss/ending"}
+    common = {"step", "phase", "discriminator/accuracy", *losses, *norms}
     rewards = {
         f"reward/{name}{end}" for name in RewardsConfig.__dataclass_fields__ for end in ("", "_weighted")
     }
