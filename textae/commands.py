@@ -199,14 +199,11 @@ def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, A
     from textae.evaluation.report import evaluate_model
 
     *_, last = models
-    # What models say of the baselines, and the examples, are told of the last model alone.
-    unread = {"judge_baselines": False, "examples": 0}
-    reports = {
-        name: evaluate_model(
-            _load_model(path), arguments.data, **{**options, **protocol, **(unread if name != last else {})}
-        )
-        for name, path in models.items()
-    }
+    reports = {}
+    for name, path in models.items():
+        # The table takes from the last model alone what a model says of the baselines, and the examples.
+        chosen = options if name == last else {**options, "judge_baselines": False, "examples": 0}
+        reports[name] = evaluate_model(_load_model(path), arguments.data, **chosen, **protocol)
     return next(iter(reports.values())) if list(reports) == ["model"] else merge_reports(reports)
 
 

@@ -6,7 +6,7 @@ import torch
 from textae.config import DecodingConfig
 from textae.models.constraints import Decoding
 from textae.models.decoding import Candidate, pad_texts, search
-from textae.models.reranking import choose, find
+from textae.models.reranking import choose, find_candidates
 
 TEXTS = ["fog delays ferry", "baker sells bread", "goats eat map", "fog"]
 DOCUMENTS = ["the ferry was late because of fog .", "goats ate a map of the river ."]
@@ -119,8 +119,8 @@ def test_candidates_of_several_lengths_each_text_once(tiny_model, documents):
             )
             for words in (7, 3)
         }
-        found = find(model, source, (7, 3), settings)
-        again = find(model, source, (7, 7), settings)
+        found = find_candidates(model, source, (7, 3), settings)
+        again = find_candidates(model, source, (7, 7), settings)
     assert again == alone[7]
     assert alone[7] != alone[3]
     for row, texts in enumerate(found):
@@ -137,9 +137,9 @@ def test_slack_asks_for_shorter_texts_too(tiny_model, monkeypatch):
 
     def spy(model, source, lengths, settings):
         asked.append(list(lengths))
-        return find(model, source, asked[-1], settings)
+        return find_candidates(model, source, asked[-1], settings)
 
-    monkeypatch.setattr("textae.models.autoencoder.find", spy)
+    monkeypatch.setattr("textae.models.autoencoder.find_candidates", spy)
     for options in ({"words": 6}, {"words": 6, "min_words": 5}, {"words": 2}, {"words": 3, "min_words": 4}):
         tiny_model.summarize(DOCUMENTS[:1], **options)
     assert asked == [[6, 5, 4], [6, 5], [2, 1], [3]]

@@ -25,7 +25,7 @@ from textae.models.encoder import Encoder
 from textae.models.generation import EXTRA_POSITIONS, check, reconstruction_decoding, summary_decoding
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
-from textae.models.reranking import choose, find
+from textae.models.reranking import choose, find_candidates
 from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
 T = TypeVar("T")
@@ -200,8 +200,8 @@ class TextAutoencoder(nn.Module):
         def write(rows: list[list[int]]) -> list[str]:
             source = self.encoder.read(pad_texts(rows, self.vocabulary, self.device))
             if decoding.candidates > 1:
-                shortest = max(1, min_words, wanted - self.config.decoding.length_slack)
-                found = find(self, source, range(wanted, min(shortest, wanted) - 1, -1), decoding)
+                shortest = min(wanted, max(1, min_words, wanted - self.config.decoding.length_slack))
+                found = find_candidates(self, source, range(wanted, shortest - 1, -1), decoding)
                 codes = choose(self, rows, found, self.config.decoding)
             else:
                 hints = torch.full((len(rows),), self.vocabulary.hint(wanted), device=self.device)

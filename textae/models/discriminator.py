@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
 
 
 def log_odds(discriminator: Discriminator, sentences: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bounded log-odds that sentences are human, their means over the prefixes (M,), and are whole (M,)."""
+    """Bounded log-odds of each sentence: that it is human, a mean over its prefixes (M,), and whole (M,)."""
     human, ending = discriminator.judge(sentences)
     lengths = sentences.mask.sum(1)
     human = human.clamp(-LOG_ODDS_BOUND, LOG_ODDS_BOUND) * sentences.mask

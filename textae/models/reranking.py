@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BATCH = 64
 
 
-def find(
+def find_candidates(
     model: "TextAutoencoder", source: Source, lengths: Iterable[int], decoding: Decoding
 ) -> list[list[Candidate]]:
     """The candidates of a beam search for each length, in words, that is asked for; each text once.
