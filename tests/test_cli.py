@@ -260,6 +260,12 @@ def test_several_models_share_a_table(scored, capsys):
     assert "| warm-up |" in captured.err
 
 
+def test_of_several_models_the_last_alone_judges_the_baselines_and_shows_examples(scored):
+    assert main("evaluate --model a=x b=y c=z --data d --examples 3".split()) == 0
+    chosen = [(call[2].get("judge_baselines", True), call[2]["examples"]) for call in scored]
+    assert chosen == [(False, 0), (False, 0), (True, 3)]
+
+
 def test_models_without_a_name_are_called_by_their_path(scored, capsys):
     assert main(["evaluate", "--model", "a", "b", "--data", "d"]) == 0
     out = capsys.readouterr().out
