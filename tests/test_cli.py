@@ -261,7 +261,7 @@ def test_several_models_share_a_table(scored, capsys):
 
 
 def test_of_several_models_the_last_alone_judges_the_baselines_and_shows_examples(scored):
-    assert main("evaluate --model a=x b=y c=z --data d --examples 3".split()) == 0
+    assert main(["evaluate", "--model", "a=x", "b=y", "c=z", "--data", "d", "--examples", "3"]) == 0
     chosen = [(call[2].get("judge_baselines", True), call[2]["examples"]) for call in scored]
     assert chosen == [(False, 0), (False, 0), (True, 3)]
 
