@@ -90,6 +90,14 @@ def changed(**values):
         ),
         ({"adversarial__real_label": 0.5}, "adversarial.real_label = 0.5 must be above 0.5 and at most 1"),
         (
+            {"adversarial__reconstructor_samples": 0},
+            "adversarial.reconstructor_samples = 0 must lie between 1 and adversarial.samples = 4",
+        ),
+        (
+            {"adversarial__reconstructor_samples": 5},
+            "adversarial.reconstructor_samples = 5 must lie between 1 and adversarial.samples = 4",
+        ),
+        (
             {"adversarial__samples": 1},
             "adversarial.samples = 1 leaves nothing to compare with when adversarial.baseline = "
             "leave_one_out; take at least 2 samples or the baseline self_critical",
@@ -126,6 +134,7 @@ def test_an_unknown_tracker_names_the_nearest():
         {"discriminator__width": 30, "discriminator__heads": 4},
         {"noise__inserted_fragments": [0, 0]},
         {"adversarial__reader_discount": 1.0},
+        {"adversarial__reconstructor_samples": 4},
         {"run__trackers": []},
     ],
 )

@@ -234,6 +234,8 @@ class AdversarialConfig:
     """Most document tokens in one step, padding included; null for no such limit."""
     samples: int = 4
     """Summaries sampled for each document."""
+    reconstructor_samples: int | None = None
+    """So many of a document's samples train the reconstructor, the rest are only read; null: all."""
     baseline: Literal["leave_one_out", "self_critical", "batch_mean"] = "leave_one_out"
     """What a sample's reward is compared with."""
     learning_rate: float = 2e-4

@@ -179,6 +179,13 @@ def _validate_lengths(config: TrainingConfig) -> None:
 
 def _validate_adversarial(config: TrainingConfig) -> None:
     adversarial = config.adversarial
+    trained = adversarial.reconstructor_samples
+    _require(
+        config,
+        "adversarial.reconstructor_samples",
+        trained is None or 1 <= trained <= adversarial.samples,
+        f"must lie between 1 and adversarial.samples = {adversarial.samples}",
+    )
     _require(
         config,
         "adversarial.real_label",

@@ -60,10 +60,8 @@ def test_smoothing_and_dropped_words_reach_the_networks(tiny_model, tiny_vocabul
     target = inputs.reconstructor_target
     dropped = torch.zeros_like(target.mask)
     dropped[0, 1] = dropped[2, 7] = True
-    masked = tiny_model.reconstructor.drop_words(target, dropped)
-    # A place in the padding stays padding.
+    masked = target.ids.masked_fill(dropped & target.mask, tiny_vocabulary.mask)
     assert (masked != target.ids).nonzero().tolist() == [[0, 1]]
-    assert masked[0, 1] == tiny_vocabulary.mask
     with torch.no_grad():
         plain = tiny_model(inputs)
         changed = tiny_model(make_inputs(tiny_vocabulary, reconstructor_inputs=masked, smoothing=True))
@@ -71,6 +69,27 @@ def test_smoothing_and_dropped_words_reach_the_networks(tiny_model, tiny_vocabul
     difference = (plain.document_log_probabilities - changed.document_log_probabilities).abs() > 1e-7
     assert difference[0].tolist() == [False, False] + [True] * 5 + [False] * 3
     assert not difference[1:].any()
+
+
+def test_the_reconstructor_learns_from_the_rows_it_is_told_and_judges_all(tiny_model, tiny_vocabulary):
+    learned = torch.tensor([True, False, True])
+    masked = make_inputs(tiny_vocabulary).reconstructor_target.ids.clone()
+    masked[1, 2] = masked[2, 1] = tiny_vocabulary.mask
+    whole = tiny_model(make_inputs(tiny_vocabulary, reconstructor_inputs=masked)).document_log_probabilities
+    inputs = make_inputs(tiny_vocabulary, reconstructor_inputs=masked, reconstructor_learned=learned)
+    parts = tiny_model(inputs).document_log_probabilities
+    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
+    parameters = list(tiny_model.reconstructor.parameters())
+    gradients = torch.autograd.grad(parts.sum(), parameters, allow_unused=True)
+    expected = torch.autograd.grad(whole[learned].sum(), parameters, allow_unused=True, retain_graph=True)
+    others = torch.autograd.grad(whole.sum(), parameters, allow_unused=True)
+    for gradient, wanted in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, wanted, atol=1e-4, rtol=1e-4)
+    assert any(
+        not torch.allclose(gradient, other, atol=1e-2)
+        for gradient, other in zip(gradients, others, strict=True)
+        if gradient is not None
+    )
 
 
 def test_the_hint_and_the_device(tiny_model, tiny_vocabulary):

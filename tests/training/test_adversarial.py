@@ -307,6 +307,31 @@ def test_the_expected_gradient_is_that_of_the_expected_reward(step, config):
     assert expected.abs().min() > 0.02  # so that the tolerance means something
 
 
+def test_the_reconstructor_s_loss_is_the_mean_over_the_rows_it_learns_from(step, config):
+    step.reference = NoReference()
+    config.adversarial.samples = 2
+    ones = torch.ones(4, 2, dtype=torch.bool)
+    mask = torch.tensor([[1, 1], [1, 1], [1, 0], [1, 0]]).bool()
+    tokens = TokenBatch(torch.full((4, 2), 40), ones)
+    documents = TokenBatch(torch.full((4, 2), 40), mask)
+    sentences = TokenBatch(torch.full((5, 2), 40), torch.ones(5, 2).bool())
+    restored = torch.tensor([[-1.0, -2.0], [-7.0, -9.0], [-6.0, 0.0], [-8.0, 0.0]], requires_grad=True)
+    for learned, rows in ((None, [0, 1, 2, 3]), (torch.tensor([True, False, True, False]), [0, 2])):
+        inputs = AutoencoderInputs(
+            tokens, tokens, tokens.ids[:, 0], tokens, documents, None, sentences, learned
+        )
+        zeros = torch.zeros(4, 2, requires_grad=True)
+        outputs = AutoencoderOutputs(zeros, None, restored, *torch.zeros(2, 5, 2))
+        sampled = Sampled(inputs, ["a"] * 4, torch.ones(4), 2, 1, [set(), set()])
+        loss, metrics = step.losses(sampled, outputs, step=0)
+        count = int(mask[rows].sum())
+        assert metrics["loss/reconstructor"] == pytest.approx(-restored[rows].sum().item() / count)
+        (gradient,) = torch.autograd.grad(loss, restored)
+        expected = torch.zeros(4, 2)
+        expected[rows] = -mask[rows].float() / count
+        torch.testing.assert_close(gradient, expected)
+
+
 def test_what_a_line_of_metrics_says_of_the_summaries(step, config, small_vocabulary):
     step.reference = NoReference()
     end = small_vocabulary.end

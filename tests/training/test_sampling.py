@@ -44,6 +44,20 @@ def test_samples_do_not_depend_on_the_number_of_processes(step, model, sampled, 
     assert len(set(sampled.texts)) > 4  # and they differ from one another
 
 
+def test_the_reconstructor_learns_from_so_many_samples_of_each_document(
+    step, model, config, sampled, documents, human
+):
+    assert sampled.inputs.reconstructor_learned is None
+    config.adversarial.reconstructor_samples = 3
+    assert step.sample(model, 7, range(4), documents, human).inputs.reconstructor_learned is None
+    config.adversarial.reconstructor_samples = 2
+    learned = step.sample(model, 7, range(4), documents, human).inputs.reconstructor_learned
+    assert learned.tolist() == [True, True, False] * 4
+    config.adversarial.baseline = "self_critical"  # a fourth row, the greedy summary
+    learned = step.sample(model, 7, range(4), documents, human).inputs.reconstructor_learned
+    assert learned.tolist() == [True, True, False, False] * 4
+
+
 def test_samples_follow_from_seed_and_step(step, model, config, sampled, documents, human):
     torch.rand(5)  # the global generator has no part in it
     assert step.sample(model, 7, range(4), documents, human).texts == sampled.texts

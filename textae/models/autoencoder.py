@@ -43,6 +43,7 @@ class AutoencoderInputs:
         reconstructor_target: (N', S) documents.
         reconstructor_inputs: (N', S) decoder inputs with dropped words, or None.
         sentences: (M, T) human and other sentences for the discriminator.
+        reconstructor_learned: (N',) rows from which the reconstructor learns, or None for all.
         smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
     """
 
@@ -53,6 +54,7 @@ class AutoencoderInputs:
     reconstructor_target: TokenBatch
     reconstructor_inputs: torch.Tensor | None
     sentences: TokenBatch
+    reconstructor_learned: torch.Tensor | None = None
     smoothing: bool = False
 
 
@@ -120,10 +122,11 @@ class TextAutoencoder(nn.Module):
             inputs.hints,
             smoothing=inputs.smoothing,
         )
-        documents = self.reconstructor.log_probabilities(
-            self.reconstructor.read(inputs.reconstructor_source),
+        documents = self.reconstructor.restore(
+            inputs.reconstructor_source,
             inputs.reconstructor_target,
-            inputs=inputs.reconstructor_inputs,
+            inputs.reconstructor_inputs,
+            inputs.reconstructor_learned,
         )
         return AutoencoderOutputs(summaries, mean, documents, *self.discriminator.judge(inputs.sentences))
 

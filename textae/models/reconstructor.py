@@ -9,10 +9,33 @@ from textae.models.seq2seq import Seq2Seq
 class Reconstructor(Seq2Seq):
     """Restores a document from its summary alone."""
 
-    def drop_words(self, documents: TokenBatch, dropped: torch.Tensor) -> torch.Tensor:
-        """Decoder inputs (N, S) in which the tokens marked in ``dropped`` (N, S) are masked.
+    def restore(
+        self,
+        summaries: TokenBatch,
+        documents: TokenBatch,
+        inputs: torch.Tensor | None = None,
+        learned: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Log-probability (N, S) of every token of N documents, given a summary of each; 0 on padding.
 
-        A decoder that does not see all of its own past has to read the summary (Bowman et al.
-        2016; SEQ3).
+        Args:
+            summaries: (N, T) tokens.
+            documents: (N, S) tokens with the end token.
+            inputs: (N, S) decoder inputs in place of the documents, some words masked: a decoder that
+                does not see all of its own past has to read the summary (Bowman et al. 2016; SEQ3).
+            learned: (N,) the rows that give gradients, all if not given. The others are only read,
+                which takes a third of the time.
         """
-        return documents.ids.masked_fill(dropped & documents.mask, self.mask)
+
+        def at(rows: torch.Tensor | slice) -> torch.Tensor:
+            source = self.read(TokenBatch(summaries.ids[rows], summaries.mask[rows]))
+            target = TokenBatch(documents.ids[rows], documents.mask[rows])
+            return self.log_probabilities(source, target, inputs=None if inputs is None else inputs[rows])
+
+        if learned is None:
+            return at(slice(None))
+        with torch.no_grad():
+            judged = at(~learned)
+        restored = judged.new_zeros(documents.ids.shape)
+        restored[~learned] = judged
+        return restored.masked_scatter(learned[:, None], at(learned))

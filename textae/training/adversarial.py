@@ -104,10 +104,19 @@ class AdversarialStep:
             reconstructor_target=target,
             reconstructor_inputs=None,
             sentences=join_rows(real, summaries, vocabulary.pad),
+            reconstructor_learned=self._learned(len(texts), group, device),
         )
         wanted = torch.tensor(words, device=device).repeat_interleave(group)
         contents = [set(split_words(documents[row].text)) for row in rows]
         return Sampled(inputs, texts, wanted, group, len(rows), contents)
+
+    def _learned(self, rows: int, group: int, device: torch.device) -> torch.Tensor | None:
+        """The rows from which the reconstructor learns; None for all of them."""
+        samples = self.config.adversarial.reconstructor_samples
+        if samples is None or samples >= group:
+            return None
+        # Samples of one document are drawn alike, so the first are as good as any.
+        return torch.arange(rows, device=device) % group < samples
 
     def _append_greedy(
         self, model: TextAutoencoder, sources: TokenBatch, hints: torch.Tensor, summaries: TokenBatch
@@ -221,8 +230,10 @@ class AdversarialStep:
         policy = -reduce.mean(gain, judged.sum())
         if step < config.discriminator_first_steps:
             policy = 0.0 * policy  # still part of the graph: every parameter takes part in every backward
-        document_mask = sampled.inputs.reconstructor_target.mask
-        reconstructor = reduce.mean(-outputs.document_log_probabilities.sum(), document_mask.sum())
+        restored, kept = outputs.document_log_probabilities, sampled.inputs.reconstructor_target.mask
+        if sampled.inputs.reconstructor_learned is not None:
+            kept = kept & sampled.inputs.reconstructor_learned[:, None]
+        reconstructor = reduce.mean(-(restored * kept).sum(), kept.sum())
         discriminator, accuracy = discriminator_loss(
             outputs.scores, sampled.inputs.sentences.mask, sampled.real, config.real_label, reduce
         )
