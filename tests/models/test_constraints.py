@@ -5,7 +5,7 @@ import torch
 
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
 from textae.data.words import split_words
-from textae.models.constraints import DistinctWords, WholeWords
+from textae.models.constraints import DistinctWords, NoStutter, WholeWords
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,36 @@ def test_where_every_word_was_written_nothing_is_forbidden(vocabulary):
     scores[0, rain] = 0.0
     result = DistinctWords(vocabulary, 1)(torch.tensor([[vocabulary.start, rain]]), scores)
     assert torch.equal(result, scores)
+
+
+# Words that do not follow themselves --------------------------------------------------------------------
+
+
+def after(vocabulary, written, sources):
+    """The tokens that each row forbids behind the same text."""
+    processor = NoStutter(vocabulary, [vocabulary.as_source(pieces(vocabulary, s)) for s in sources], 1)
+    rows = torch.tensor([[vocabulary.start, *pieces(vocabulary, written)]] * len(sources))
+    scores = processor(rows, torch.zeros(len(sources), len(vocabulary)))
+    return [set((row == -float("inf")).nonzero().flatten().tolist()) for row in scores]
+
+
+def test_no_word_follows_itself_unless_a_longer_one_of_the_source_begins_so(vocabulary):
+    (rain,), (zag,) = pieces(vocabulary, "rain"), pieces(vocabulary, "zag")
+    assert pieces(vocabulary, "zagreb")[0] == zag
+    assert after(vocabulary, "", ["rain"]) == [set()]
+    assert after(vocabulary, "zag rain", ["rain rain"]) == [{rain}]
+    assert after(vocabulary, "rain zag", ["rain zag", "rain zagreb"]) == [{zag}, set()]
+    # Another word, a piece of one, a mark and characters that are words by themselves.
+    for text in ("rain zagreb", "rain 's", "rain ,", "东"):
+        assert after(vocabulary, text, ["zag"]) == [set()]
+
+
+def test_where_only_the_same_word_is_left_it_may_follow_itself(vocabulary):
+    (rain,) = pieces(vocabulary, "rain")
+    scores = torch.full((1, len(vocabulary)), -float("inf"))
+    scores[0, rain] = 0.0
+    processor = NoStutter(vocabulary, [vocabulary.as_source([rain])], 1)
+    assert torch.equal(processor(torch.tensor([[vocabulary.start, rain]]), scores), scores)
 
 
 WAYS = [{}, {"do_sample": True, "temperature": 2.0}, {"num_beams": 3}]

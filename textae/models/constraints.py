@@ -16,8 +16,8 @@ class Decoding:
 
     Lengths are in words; ``max_tokens`` is a hard stop. ``no_repeat_ngram_size`` of 0 allows
     everything; ``whole_words`` and ``distinct_words`` are :class:`WholeWords` and
-    :class:`DistinctWords` (within ``distinct_window`` words); beams above 1 exclude sampling, and
-    only they find more than one of ``candidates``.
+    :class:`DistinctWords` (within ``distinct_window`` words), ``no_stutter`` is :class:`NoStutter`;
+    beams above 1 exclude sampling, and only they find more than one of ``candidates``.
     """
 
     max_tokens: int = 24
@@ -30,6 +30,7 @@ class Decoding:
     whole_words: bool = False
     distinct_words: bool = False
     distinct_window: int | None = None
+    no_stutter: bool = False
     do_sample: bool = False
     temperature: float = 1.0
     seed: int = 0
@@ -184,6 +185,40 @@ class DistinctWords(LogitsProcessor):
             long = len(text) > LONGEST_FUNCTION_WORD and len(piece) >= LONGEST_FUNCTION_WORD
             self.first_pieces[word] = word[0] if long and not count_unspaced(text) else None
         return self.first_pieces[word]
+
+
+class NoStutter(LogitsProcessor):
+    """Lets no word follow itself (``bus bus``, ``640 640``); marks and CJK characters may.
+
+    It looks at words of one piece, and lets such a piece come again where a longer word of the source
+    begins with it: after ``in`` may come ``ingstead``. Where nothing would be left to write, nothing
+    is forbidden.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, sources: list[list[int]], prefix: int):
+        self.vocabulary, self.prefix = vocabulary, prefix
+        self.attaches = vocabulary.attaches.tolist()
+        # For each source, the pieces with which its words of several pieces begin.
+        self.beginnings = [
+            {first for first, second in pairwise(row) if self.attaches[second] and not self.attaches[first]}
+            for row in sources
+        ]
+        self.words: dict[int, bool] = {}
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
+        forbidden = torch.zeros_like(scores, dtype=torch.bool)
+        for row, written in enumerate(input_ids[:, self.prefix :].tolist()):
+            if written and self._is_word(written[-1]) and written[-1] not in self.beginnings[row]:
+                forbidden[row, written[-1]] = True
+        return _forbid(scores, forbidden)
+
+    def _is_word(self, token: int) -> bool:
+        """Whether a token is a word by itself, and not a mark or a CJK character."""
+        if token not in self.words:
+            (text,) = self.vocabulary.decode([[token]])
+            self.words[token] = not self.attaches[token] and text.isalnum() and not count_unspaced(text)
+        return self.words[token]
 
 
 def _forbid(scores: torch.Tensor, forbidden: torch.Tensor) -> torch.Tensor:

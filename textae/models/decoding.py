@@ -7,7 +7,7 @@ from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor
 
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
-from textae.models.constraints import Decoding, DistinctWords, WholeWords, WordLimits
+from textae.models.constraints import Decoding, DistinctWords, NoStutter, WholeWords, WordLimits
 from textae.models.seq2seq import Seq2Seq, Source
 
 
@@ -96,6 +96,8 @@ def _processors(source: Source, prefix: int, vocabulary: Vocabulary, config: Dec
         processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
     if config.distinct_words:
         processors.append(DistinctWords(vocabulary, prefix, config.distinct_window))
+    if config.no_stutter:
+        processors.append(NoStutter(vocabulary, source.ids.tolist(), prefix))
     if config.whole_words:
         processors.append(WholeWords(vocabulary, source.ids.tolist(), prefix))
     return processors

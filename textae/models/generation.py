@@ -109,6 +109,7 @@ def reconstruction_decoding(config: AutoencoderConfig, num_beams: int) -> Decodi
         whole_words=config.reconstructor.checkpoint is None,
         distinct_words=True,
         distinct_window=DISTINCT_WINDOW,
+        no_stutter=True,
     )
 
 
