@@ -107,7 +107,7 @@ def graft_sentence(
 
 
 def break_sentence(words: list[str], generator: random.Random) -> list[str]:
-    """Make a human sentence unreadable: cut off, shuffled, with words repeated or missing."""
+    """Make a human sentence unreadable: shuffled, a word repeated, words missing, or its two parts swapped."""
     kind = generator.randrange(4)
     if kind == 0:
         return shuffle_locally(words, 4.0, generator)
