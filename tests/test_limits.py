@@ -25,6 +25,7 @@ def changed(**values):
     ("values", "sentence"),
     [
         ({"warmup__steps": -1}, "warmup.steps = -1 must be at least 0"),
+        ({"warmup__reconstructor_every": 0}, "warmup.reconstructor_every = 0 must be at least 1"),
         ({"adversarial__steps": -1}, "adversarial.steps = -1 must be at least 0"),
         ({"warmup__documents_per_batch": 0}, "warmup.documents_per_batch = 0 must be at least 1"),
         ({"run__keep_checkpoints": 0}, "run.keep_checkpoints = 0 must be at least 1"),

@@ -194,6 +194,8 @@ class WarmupConfig:
     """Share of encoder targets that are first words of documents, not sentences; it teaches to copy them."""
     label_smoothing: float = 0.1
     """Label smoothing of the encoder's target."""
+    reconstructor_every: int = 1
+    """The reconstructor, the dearest of the three, learns from every so many-th document."""
 
 
 @dataclass

@@ -22,6 +22,7 @@ _AT_LEAST = {
     "warmup.steps": 0,
     "warmup.documents_per_batch": 1,
     "warmup.warmup_steps": 0,
+    "warmup.reconstructor_every": 1,
     "adversarial.steps": 0,
     "adversarial.documents_per_batch": 1,
     "adversarial.samples": 1,

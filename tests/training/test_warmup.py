@@ -83,6 +83,25 @@ def test_a_batch_does_not_depend_on_how_many_processes_share_it(batches, documen
         assert torch.equal(inputs[first : first + 2, :width][kept], part.reconstructor_inputs[kept])
 
 
+def test_the_reconstructor_may_learn_from_some_documents_only(batches, config, documents, human):
+    whole = batches.make(3, range(4), documents, human, CPU)
+    config.warmup.reconstructor_every = 2
+    half = batches.make(3, range(4), documents, human, CPU)
+    for name in ("encoder_source", "encoder_target", "sentences"):
+        assert getattr(half, name).rows() == getattr(whole, name).rows()
+    for name in ("reconstructor_source", "reconstructor_target"):
+        assert getattr(half, name).rows() == getattr(whole, name).rows()[::2]
+    kept, width = half.reconstructor_target.mask, half.reconstructor_target.ids.shape[1]
+    assert torch.equal(half.reconstructor_inputs[kept], whole.reconstructor_inputs[::2, :width][kept])
+    # On two processes the same two documents; a process that would have none takes its first.
+    parts = [batches.make(3, rows, documents, human, CPU) for rows in (range(0, 2), range(2, 4))]
+    assert [row for part in parts for row in part.reconstructor_target.rows()] == (
+        half.reconstructor_target.rows()
+    )
+    alone = batches.make(3, range(1, 2), documents, human, CPU)
+    assert alone.reconstructor_target.rows() == whole.reconstructor_target.rows()[1:2]
+
+
 def test_another_step_is_another_batch(batches, documents, human):
     first, second = (batches.make(step, range(4), documents, human, CPU) for step in (3, 4))
     assert first.encoder_source.rows() != second.encoder_source.rows()

@@ -107,7 +107,7 @@ def graft_sentence(
 
 
 def break_sentence(words: list[str], generator: random.Random) -> list[str]:
-    """Make a human sentence unreadable: shuffled, a word repeated, words missing, or its two parts swapped."""
+    """Make a human sentence unreadable: shuffled, with a word repeated or words missing, or turned about."""
     kind = generator.randrange(4)
     if kind == 0:
         return shuffle_locally(words, 4.0, generator)
