@@ -122,7 +122,7 @@ class TextAutoencoder(nn.Module):
             inputs.hints,
             smoothing=inputs.smoothing,
         )
-        documents = self.reconstructor.restore(
+        documents = self.reconstructor.document_log_probabilities(
             inputs.reconstructor_source,
             inputs.reconstructor_target,
             inputs.reconstructor_inputs,
@@ -275,11 +275,9 @@ class TextAutoencoder(nn.Module):
         with _evaluating(self):
             for begin in range(0, len(order), batch_size):
                 chosen = order[begin : begin + batch_size]
-                source = self.reconstructor.read(
-                    pad_texts([codes[i] for i in chosen], self.vocabulary, self.device)
-                )
+                source = pad_texts([codes[i] for i in chosen], self.vocabulary, self.device)
                 target = self.sentences([rows[i] for i in chosen])
-                log_probabilities = self.reconstructor.log_probabilities(source, target)
+                log_probabilities = self.reconstructor.document_log_probabilities(source, target)
                 means = -log_probabilities.sum(1) / target.mask.sum(1)
                 for i, loss in zip(chosen, means.tolist(), strict=True):
                     losses[i] = loss

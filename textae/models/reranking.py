@@ -61,8 +61,9 @@ def choose(
         chunk = pairs[begin : begin + BATCH]
         codes = [candidate.tokens for _, candidate in chunk]
         target = model.sentences([ids for ids, _ in chunk])
-        source = model.reconstructor.read(pad_texts(codes, model.vocabulary, model.device))
-        restored = model.reconstructor.log_probabilities(source, target).sum(1) / target.mask.sum(1)
+        source = pad_texts(codes, model.vocabulary, model.device)
+        log_probabilities = model.reconstructor.document_log_probabilities(source, target)
+        restored = log_probabilities.sum(1) / target.mask.sum(1)
         read, ends = log_odds(model.discriminator, model.sentences(codes))
         own = torch.tensor([candidate.log_probability for _, candidate in chunk], device=model.device)
         total = (

@@ -110,19 +110,19 @@ class WarmupBatches:
             fakes.append(join_words(break_sentence(sentence, generator)) if broken else codes[-1])
         window, longest = config.data.max_document_tokens, config.data.max_human_tokens
         target_rows = vocabulary.encode(targets, longest)
-        code_rows = vocabulary.encode(codes, longest)
         # A process that would have none takes its first.
-        restored = [row for row in rows if row % config.warmup.reconstructor_every == 0] or [rows.start]
-        document_batch = self._ended([documents[row].ids for row in restored], device)
+        learned = [row for row in rows if row % config.warmup.reconstructor_every == 0] or [rows.start]
+        code_rows = vocabulary.encode([codes[row - rows.start] for row in learned], longest)
+        document_batch = self._ended([documents[row].ids for row in learned], device)
         randoms = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
         dropped = torch.rand(len(documents), window + 1, generator=randoms)
-        dropped = dropped[restored, : document_batch.ids.shape[1]].to(device)
+        dropped = dropped[learned, : document_batch.ids.shape[1]].to(device)
         real = [human[row].ids for row in rows]
         return AutoencoderInputs(
             encoder_source=self._source(vocabulary.encode(sources, window), device),
             encoder_target=self._ended(target_rows, device),
             hints=torch.tensor(hints, device=device),
-            reconstructor_source=self._source([code_rows[row - rows.start] for row in restored], device),
+            reconstructor_source=self._source(code_rows, device),
             reconstructor_target=document_batch,
             reconstructor_inputs=document_batch.ids.masked_fill(
                 (dropped < config.noise.reconstructor_word_dropout) & document_batch.mask, vocabulary.mask
