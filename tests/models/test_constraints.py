@@ -1,5 +1,7 @@
 """Words that stay whole while decoding; bounds on the length are tested in test_decoding.py."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -209,3 +211,14 @@ def test_summaries_say_long_words_once(tiny_model, tiny_vocabulary, sentences, w
 
     assert repeated(distinct_words=True) == []
     assert repeated(distinct_words=False)
+
+
+def test_reconstructions_have_no_word_behind_itself(tiny_model, tiny_vocabulary, sentences, monkeypatch):
+    def stutters():
+        texts = tiny_model.reconstruct(sentences[:8], num_beams=1)
+        words = [word for text in texts for word, after in pairwise(split_words(text)) if word == after]
+        return [word for word in words if word.isalnum() and len(tiny_vocabulary.encode([word])[0]) == 1]
+
+    assert stutters() == []
+    monkeypatch.setattr("textae.models.decoding.NoStutter", lambda *_: lambda _, scores: scores)
+    assert stutters()
