@@ -49,7 +49,16 @@ def changed(**values):
         ({"decoding__ending_weight": -0.1}, "decoding.ending_weight = -0.1 must not be below 0"),
         ({"decoding__length_slack": -1}, "decoding.length_slack = -1 must be at least 0"),
         ({"noise__graft_share": 1.5}, "noise.graft_share = 1.5 must lie between 0 and 1"),
-        ({"noise__lead_in": -1}, "noise.lead_in = -1 must be at least 0"),
+        ({"tokenizer__held_out": 1.0}, "tokenizer.held_out = 1.0 must be at least 0 and below 1"),
+        ({"decoding__fluency_weight": -1.0}, "decoding.fluency_weight = -1.0 must not be below 0"),
+        (
+            {"decoding__fluency_weight": 0.5},
+            "decoding.fluency_weight = 0.5 needs discriminator.language_model = true",
+        ),
+        (
+            {"adversarial__rewards__fluency__weight": 0.5},
+            "adversarial.rewards.fluency.weight = 0.5 needs discriminator.language_model = true",
+        ),
         (
             {"data__normalization__replacements": {"": "x"}},
             "data.normalization.replacements: '' to 'x' must be text for text that is not empty",

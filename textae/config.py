@@ -58,6 +58,8 @@ class TokenizerConfig:
     """Folder or Hub name of a tokenizer; without it, the checkpoint's, or one trained on the corpus."""
     vocabulary_size: int = 6000
     """Number of byte-level BPE pieces of a tokenizer trained on the corpus."""
+    held_out: float = 0.0
+    """Share of the rarer words that it does not learn whole: networks learn to copy new ones in pieces."""
     training_texts: int = 200000
     """At most this many documents and as many human sentences are read to train it."""
 
@@ -102,6 +104,8 @@ class DiscriminatorConfig:
     """Attention heads of a transformer."""
     dropout: float = 0.3
     """Dropout on embeddings and states; a weaker reader gives a smoother reward."""
+    language_model: bool = False
+    """Also learn to predict human sentences, token by token, for the fluency that texts are judged by."""
 
 
 @dataclass
@@ -136,6 +140,8 @@ class DecodingConfig:
     """In that choice, weight of the discriminator's mean log-odds that a human wrote the text."""
     ending_weight: float = 0.0
     """In that choice, weight of the log-odds that a human sentence ends where the text does."""
+    fluency_weight: float = 0.0
+    """In that choice, weight of the mean fluency; it needs discriminator.language_model."""
     length_slack: int = 0
     """That choice is also among texts that were asked to be up to so many words shorter."""
     no_repeat_ngram_size: int = 3
@@ -159,9 +165,7 @@ class NoiseConfig:
     similar_documents: float = 0.0
     """Share of sentences whose fragments come from a document that shares rare words with them."""
     graft_share: float | None = None
-    """A document with this share of the sentence stays whole, plus what it lacks; null: fragments only."""
-    lead_in: int | None = None
-    """In a document that stays whole, most words before the first shared one; null: as many as it has."""
+    """A document with this share of the sentence is rewritten to tell the rest; null: fragments only."""
     document_forms: float = 0.0
     """Share of the sentence's words that get the form that documents have, such as killed for kills."""
     irregular_forms: dict[str, Any] = field(default_factory=dict)
@@ -222,6 +226,8 @@ class RewardsConfig:
     """Minus the number of repeated bigrams, of words repeated at once and of repeated longer words."""
     kl: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.05, normalize=False))
     """Per token, minus the log-ratio to the warm encoder, so that the style it learned is kept."""
+    fluency: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.0))
+    """Per token, how much likelier human sentences make it there than anywhere; needs language_model."""
 
 
 @dataclass
@@ -250,6 +256,8 @@ class AdversarialConfig:
     """First steps, in which only reconstructor and discriminator learn, on the warm encoder's samples."""
     reader_discount: float = 0.5
     """Discount with which a token is paid for the reader's later scores (0.3 in Wang and Lee's code)."""
+    denoising_weight: float = 0.0
+    """Weight of the warm-up's loss of the encoder beside the rewards (as in Paulus et al. 2018)."""
     weigh_content: bool = False
     """Weigh the document's tokens in the reconstruction reward by their inverse document frequency."""
     real_label: float = 0.9

@@ -53,6 +53,8 @@ _NOT_NEGATIVE = (
     "decoding.reconstruction_weight",
     "decoding.reader_weight",
     "decoding.ending_weight",
+    "decoding.fluency_weight",
+    "adversarial.denoising_weight",
     "noise.shuffle_distance",
     "noise.late_fragments",
     "optimizer.weight_decay",
@@ -64,6 +66,7 @@ _RATES = (
     "encoder.dropout",
     "reconstructor.dropout",
     "discriminator.dropout",
+    "tokenizer.held_out",
     "noise.drop",
     "noise.reconstructor_word_dropout",
     "warmup.label_smoothing",
@@ -108,9 +111,8 @@ def validate(config: TrainingConfig) -> None:
         _require(config, name, 0 <= attrgetter(name)(config) < 1, "must be at least 0 and below 1")
     for name in _SHARES:
         _require(config, name, 0 <= attrgetter(name)(config) <= 1, "must lie between 0 and 1")
-    share, lead_in = config.noise.graft_share, config.noise.lead_in
+    share = config.noise.graft_share
     _require(config, "noise.graft_share", share is None or 0 <= share <= 1, "must lie between 0 and 1")
-    _require(config, "noise.lead_in", lead_in is None or lead_in >= 0, "must be at least 0")
     for name in ("data.normalization.replacements", "noise.irregular_forms"):
         for old, new in attrgetter(name)(config).items():
             if not old or not isinstance(new, str):
@@ -170,6 +172,9 @@ def _validate_lengths(config: TrainingConfig) -> None:
         is_span = len(span) == 2 and least <= span[0] <= span[1]
         _require(config, name, is_span, f"must be two numbers, fewest and most, of at least {least}")
 
+    if not config.discriminator.language_model:
+        for name in ("decoding.fluency_weight", "adversarial.rewards.fluency.weight"):
+            _require(config, name, attrgetter(name)(config) == 0, "needs discriminator.language_model = true")
     decoding = config.decoding
     if decoding.candidates > decoding.num_beams:
         raise InputError(

@@ -246,3 +246,19 @@ def test_loading_is_silent_whatever_stands_beside_it(content, tmp_path, tiny_voc
     assert tokenizer("桥 heron")["input_ids"] == tiny_vocabulary.tokenizer("桥 heron")["input_ids"]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_share_of_the_rarer_words_is_written_in_pieces():
+    texts = [f"fire in {name} today" for name in ("ossel", "ellin", "bergum", "tavara") for _ in range(50)]
+    texts += ["fire today"] * 20_000  # each name is in one text of 400
+    words = ["fire", "today", "ossel", "ellin", "bergum", "tavara"]
+
+    def pieces(held_out):
+        vocabulary = vocabulary_of(train_tokenizer(texts, 330, held_out))
+        return [len(row) for row in vocabulary.encode(words)]
+
+    assert pieces(0.0) == [1] * 6
+    assert pieces(0.999)[:2] == [1, 1] and min(pieces(0.999)[2:]) > 1
+    some = pieces(0.5)
+    assert some[:2] == [1, 1] and 1 in some[2:] and max(some[2:]) > 1
+    assert pieces(0.5) == some

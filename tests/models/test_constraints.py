@@ -13,7 +13,9 @@ from textae.models.constraints import DistinctWords, NoStutter, WholeWords
 @pytest.fixture(scope="module")
 def vocabulary():
     """Pieces that spell ``zagreb`` in several, and ``rain`` and ``rains`` in one each."""
-    return vocabulary_of(train_tokenizer(["rain rains"] * 9 + ["zag"] * 9 + ["'s ,"] * 9 + ["东京"] * 9, 330))
+    return vocabulary_of(
+        train_tokenizer(["rain rains"] * 9 + ["zag"] * 9 + ["'s ,"] * 9 + ["东京"] * 9 + ["640"] * 9, 335)
+    )
 
 
 def pieces(vocabulary, text):
@@ -123,6 +125,14 @@ def test_long_words_come_once_and_short_ones_again(vocabulary):
     # "zag" has three letters and may come again; the longer name that begins with it may not.
     assert forbidden(vocabulary, "zagreb , zag") == {zag}
     assert forbidden(vocabulary, "东京东京") == set()
+
+
+def test_numbers_come_once(vocabulary):
+    (number,) = pieces(vocabulary, "640")
+    assert forbidden(vocabulary, "640 ,") == {number}
+    # A lone digit may begin a longer number, and so may the first piece of one.
+    assert forbidden(vocabulary, "6") == set()
+    assert len(pieces(vocabulary, "64,000")) > 1 and forbidden(vocabulary, "64,000") == set()
 
 
 def test_within_a_window_words_may_come_again(vocabulary):

@@ -3,13 +3,21 @@ import math
 import pytest
 import torch
 
-from textae.config import DecodingConfig
+from textae.config import DecodingConfig, DiscriminatorConfig
 from textae.models.constraints import Decoding
 from textae.models.decoding import Candidate, pad_texts, search
 from textae.models.reranking import choose, find_candidates
 
 TEXTS = ["fog delays ferry", "baker sells bread", "goats eat map", "fog"]
 DOCUMENTS = ["the ferry was late because of fog .", "goats ate a map of the river ."]
+
+
+@pytest.fixture
+def tiny_model(tiny_vocabulary, build_model):
+    """One whose reader has a language model."""
+    return build_model(
+        tiny_vocabulary, discriminator=DiscriminatorConfig(width=8, heads=2, language_model=True)
+    )
 
 
 @pytest.fixture
@@ -26,12 +34,13 @@ def found(tiny_model):
     return [candidates[:3], candidates[3:]]
 
 
-def weights(encoder=0.0, reconstruction=0.0, reader=0.0, ending=0.0):
+def weights(encoder=0.0, reconstruction=0.0, reader=0.0, ending=0.0, fluency=0.0):
     return DecodingConfig(
         encoder_weight=encoder,
         reconstruction_weight=reconstruction,
         reader_weight=reader,
         ending_weight=ending,
+        fluency_weight=fluency,
     )
 
 
@@ -43,21 +52,23 @@ def parts(model, document, candidate):
     scores, endings = (
         part[0].tolist() for part in model.discriminator.judge(model.sentences([candidate.tokens]))
     )
+    fluency = model.discriminator.fluency(model.sentences([candidate.tokens]))[0].tolist()
     odds = [max(-5.0, min(5.0, score)) for score in scores]
     ends = max(-5.0, min(5.0, endings[-2]))  # after the last word, not after the end token
-    return candidate.log_probability, restored, sum(odds) / len(odds), ends
+    return candidate.log_probability, restored, sum(odds) / len(odds), ends, sum(fluency) / len(fluency)
 
 
 @pytest.mark.parametrize(
     "chosen",
     [
-        (1, 0, 0, 0),
-        (0, 1, 0, 0),
-        (0, 0, 1, 0),
-        (0, 0, 0, 1),
-        (0.5, 20, 3, 1),
-        (0.1, -30, 2, 3),
-        (0, 1, -9, 5),
+        (1, 0, 0, 0, 0),
+        (0, 1, 0, 0, 0),
+        (0, 0, 1, 0, 0),
+        (0, 0, 0, 1, 0),
+        (0, 0, 0, 0, 1),
+        (0.5, 20, 3, 1, 2),
+        (0.1, -30, 2, 3, -4),
+        (0, 1, -9, 5, 7),
     ],
 )
 def test_the_choice_is_that_of_the_weighted_sum(tiny_model, documents, found, chosen):
@@ -73,9 +84,9 @@ def test_the_choice_is_that_of_the_weighted_sum(tiny_model, documents, found, ch
 def test_each_network_can_change_the_choice(tiny_model, documents, found):
     with torch.no_grad():
         columns = list(zip(*(parts(tiny_model, documents[0], c) for c in found[0]), strict=True))
-    for place in range(4):
+    for place in range(5):
         for sign in (1.0, -1.0):
-            one = [0.0, 0.0, 0.0, 0.0]
+            one = [0.0] * 5
             one[place] = sign
             wanted = max(range(3), key=lambda at, s=sign, c=columns[place]: s * c[at])
             assert choose(tiny_model, documents, found, weights(*one))[0] == found[0][wanted].tokens

@@ -42,6 +42,7 @@ def hand_made(mask, rewards=None, scores=None, log_probabilities=None, reference
         scores=zeros if scores is None else torch.tensor(scores),
         log_probabilities=zeros if log_probabilities is None else torch.tensor(log_probabilities),
         reference_log_probabilities=zeros if reference is None else torch.tensor(reference),
+        fluency=zeros,
     )
 
 

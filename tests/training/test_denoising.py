@@ -1,7 +1,9 @@
 import random
 
 from textae.config import NoiseConfig
+from textae.data.classes import WordClasses
 from textae.data.forms import DocumentForms
+from textae.data.grafts import Grafts
 from textae.data.similar import SimilarDocuments
 from textae.training.denoising import NoisySentences
 
@@ -14,10 +16,17 @@ DOCUMENTS = [
 OTHER = ["x", "y", "z"]
 
 
+def make(config, forms=None):
+    """Noise from the four documents, whose words are of no class."""
+    similar = SimilarDocuments(DOCUMENTS, common=0.5)
+    grafts = Grafts(similar, WordClasses([], similar.is_telling), set())
+    return NoisySentences(config, similar, forms, grafts if config.graft_share is not None else None)
+
+
 def noisy(sentence, **settings):
     """The words of fifty noisy forms of a sentence, none of its own words dropped."""
     config = NoiseConfig(drop=0.0, inserted_fragments=[1, 3], **settings)
-    sentences = NoisySentences(config, SimilarDocuments(DOCUMENTS, common=0.5))
+    sentences = make(config)
     return [sentences.corrupt(sentence.split(), OTHER, random.Random(seed)) for seed in range(50)]
 
 
@@ -62,7 +71,7 @@ def test_the_same_generator_makes_the_same_noise():
 def test_words_get_the_forms_of_documents_before_anything_else():
     forms = DocumentForms([], [], {"leaves": "sailed"})
     config = NoiseConfig(drop=0.0, similar_documents=1.0, graft_share=0.4, document_forms=1.0)
-    sentences = NoisySentences(config, SimilarDocuments(DOCUMENTS, common=0.5), forms)
+    sentences = make(config, forms)
     written = " ".join(sentences.corrupt(["ferry", "leaves", "in", "fog"], OTHER, random.Random(0)))
     assert written == "the ferry sailed in to ossel was late because of fog"
 
@@ -85,3 +94,13 @@ def test_only_what_is_asked_for_is_learned():
     learned = NoisySentences.from_texts(config, DOCUMENTS, lambda: ["fog"])
     assert learned.similar.texts == DOCUMENTS
     assert learned.forms.draw("leaves", random.Random(0)) == "sailed"
+
+
+def test_what_grafts_need_is_learned_from_the_corpus():
+    config = NoiseConfig(drop=0.0, similar_documents=1.0, graft_share=0.0)
+    documents = [f"a storm hit the mill in town{number} today ." for number in range(98)]
+    documents += ["a storm hit the ferry today ."] * 2
+    sentences = NoisySentences.from_texts(config, documents, lambda: ["storm batters ferry"] * 20)
+    written = sentences.corrupt(["ferry", "batters", "mill"], OTHER, random.Random(0))
+    assert " ".join(written) == "a storm hit the ferry mill today ."
+    assert NoisySentences.from_texts(NoiseConfig(), documents, lambda: []).grafts is None

@@ -11,6 +11,7 @@ from textae.training.rewards import (
     REWARDS,
     UNFINISHED_WORDS,
     Rollout,
+    fluency,
     kl,
     length,
     reader,
@@ -34,6 +35,7 @@ def rollout():
         scores=torch.tensor([[0.5, -7.0, 9.0], [5.0, -5.0, 0.0]]),
         log_probabilities=torch.tensor([[-1.0, -2.0, -0.5], [-3.0, -1.0, 0.0]]),
         reference_log_probabilities=torch.tensor([[-1.5, -1.0, -0.5], [-3.0, -4.0, 0.0]]),
+        fluency=torch.tensor([[0.5, -2.0, 1.0], [3.0, -1.0, 0.0]]),
     )
 
 
@@ -53,6 +55,10 @@ def test_reconstruction_weighs_tokens(rollout):
 
 def test_reader_is_the_score_of_each_prefix_within_its_bounds(rollout):
     assert reader(rollout).tolist() == [[0.5, -5.0, 5.0], [5.0, -5.0, 0.0]]
+
+
+def test_fluency_is_paid_as_it_is(rollout):
+    assert fluency(rollout).tolist() == [[0.5, -2.0, 1.0], [3.0, -1.0, 0.0]]
 
 
 def test_length_is_minus_the_distance_in_words_either_way(rollout):

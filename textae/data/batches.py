@@ -31,6 +31,10 @@ class TokenBatch:
         """Each row ``times`` times, copies side by side."""
         return TokenBatch(self.ids.repeat_interleave(times, 0), self.mask.repeat_interleave(times, 0))
 
+    def first(self, count: int) -> "TokenBatch":
+        """The first ``count`` rows."""
+        return TokenBatch(self.ids[:count], self.mask[:count])
+
     def rows(self) -> list[list[int]]:
         """The rows as lists, without padding."""
         return [row[kept].tolist() for row, kept in zip(self.ids, self.mask, strict=True)]

@@ -1,10 +1,8 @@
 """Corruptions that warm-up and the de-noising variant undo: pure functions of words and a seed."""
 
 import random
-from collections.abc import Callable
 
 from textae.config import NoiseConfig
-from textae.data.words import SHORTEST_STEM, are_forms
 
 
 def insert_fragments(
@@ -52,58 +50,6 @@ def corrupt_sentence(
     result = drop_words(words, config.drop, generator)
     result = shuffle_locally(result, config.shuffle_distance, generator)
     return insert_fragments(result, other, config, generator)
-
-
-def graft_sentence(
-    words: list[str],
-    document: list[str],
-    telling: Callable[[str], bool],
-    config: NoiseConfig,
-    generator: random.Random,
-) -> list[str]:
-    """Put what ``document`` lacks of a sentence into it, beside what it has.
-
-    The document is a real one about something else that shares some words with the sentence. They
-    stand in their place and in the document's form (``killed`` for ``kills``); each missing word goes
-    behind the last shared word before it, or in front of the first. So the noise has the order, the
-    attributions and the side facts of real documents.
-
-    Args:
-        words: of the sentence.
-        document: words of the document.
-        telling: whether a word tells what a text is about; others, such as ``of``, mark no place.
-        config: ``drop`` is the share of missing words that stay missing, ``lead_in`` how many words of
-            the document may stay before the first shared one.
-        generator: decides both.
-    """
-
-    # Forms of one word begin alike: few words have to be compared.
-    stems: dict[str, list[int]] = {}
-    for position, other in enumerate(document):
-        stems.setdefault(other[:SHORTEST_STEM], []).append(position)
-
-    def place(word: str, begin: int = 0) -> int | None:
-        alike = stems.get(word[:SHORTEST_STEM], [])
-        found = (index - begin for index in alike if index >= begin and are_forms(word, document[index]))
-        return next(found, None)
-
-    begin = 0
-    if config.lead_in is not None:
-        first = min((at for word in words if telling(word) and (at := place(word)) is not None), default=0)
-        begin = max(0, first - generator.randint(0, config.lead_in))
-    places = [place(word, begin) for word in words]
-    document = document[begin:]
-    marks = [at if telling(word) else None for word, at in zip(words, places, strict=True)]
-    behind = next((at for at in marks if at is not None), 0)
-    grafts: list[list[str]] = [[] for _ in range(len(document) + 1)]
-    for word, at, mark in zip(words, places, marks, strict=True):
-        if at is None and generator.random() >= config.drop:
-            grafts[behind].append(word)
-        behind = behind if mark is None else mark + 1
-    grafted = list(grafts[0])
-    for word, graft in zip(document, grafts[1:], strict=True):
-        grafted += [word, *graft]
-    return grafted
 
 
 def break_sentence(words: list[str], generator: random.Random) -> list[str]:

@@ -1,6 +1,8 @@
 """The vocabulary that all three networks share: trained on the corpus, or a checkpoint's own."""
 
 import json
+import random
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +12,13 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
-from textae.data.words import count_unspaced
+from textae.data.words import count_unspaced, split_words
 from textae.errors import InputError
 
 PAD, START, END, MASK = "<pad>", "<s>", "</s>", "<mask>"
 MAXIMUM_HINT = 32
+# Words in at most this share of texts are rare.
+RARE = 0.01
 
 
 def length_tokens() -> list[str]:
@@ -22,11 +26,22 @@ def length_tokens() -> list[str]:
     return [f"<words-{count}>" for count in range(1, MAXIMUM_HINT + 1)]
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocabulary_size: int, held_out: float = 0.0
+) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer (Sennrich et al. 2016; Radford et al. 2019).
 
     Bytes are the smallest pieces, so no text in any language needs an unknown token. The first
     word of a text gets the same pieces as anywhere else, so that it can be copied.
+
+    A corpus that has each name many times gets a piece for each name; networks that never copied
+    a word of several pieces then spell a new name badly. So a share of the rarer words can be kept
+    from the tokenizer, and is written in pieces wherever it stands.
+
+    Args:
+        texts: the corpus.
+        vocabulary_size: number of pieces, special tokens included.
+        held_out: share of the words in at most 1% of the texts that are not learned from.
 
     Raises:
         InputError: if ``vocabulary_size`` has no room for the 256 bytes and the special tokens.
@@ -44,6 +59,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTok
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
+    if held_out > 0:
+        texts = _hold_out(list(texts), held_out)
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
@@ -56,6 +73,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTok
         mask_token=MASK,
         clean_up_tokenization_spaces=False,
     )
+
+
+def _hold_out(texts: list[str], share: float) -> list[str]:
+    """The texts without a share of their rarer words, the same in every run."""
+    counts = Counter(word for text in texts for word in set(split_words(text)))
+    generator = random.Random(0)
+    rare = [word for word in sorted(counts) if counts[word] <= RARE * len(texts)]
+    held_out = {word for word in rare if generator.random() < share}
+    return [" ".join(word for word in split_words(text) if word not in held_out) for text in texts]
 
 
 def load_tokenizer(name: str | Path) -> Any:

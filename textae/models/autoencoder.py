@@ -45,6 +45,8 @@ class AutoencoderInputs:
         sentences: (M, T) human and other sentences for the discriminator.
         reconstructor_learned: (N',) rows from which the reconstructor learns, or None for all.
         smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
+        human: number of human sentences, which stand first, if a language model is to learn from them.
+        denoising: noisy sentences, the sentences and their length tokens, beside documents and summaries.
     """
 
     encoder_source: TokenBatch
@@ -56,6 +58,8 @@ class AutoencoderInputs:
     sentences: TokenBatch
     reconstructor_learned: torch.Tensor | None = None
     smoothing: bool = False
+    human: int = 0
+    denoising: tuple[TokenBatch, TokenBatch, torch.Tensor] | None = None
 
 
 @dataclass
@@ -68,6 +72,8 @@ class AutoencoderOutputs:
         document_log_probabilities: (N', S), 0 on padding.
         scores: (M, T) discriminator logits.
         endings: (M, T) its logits that a sentence ends with this token.
+        human_log_probabilities: (H, T) of human sentences under its language model, 0 on padding, or None.
+        denoising_log_probabilities: (R, T) of the sentences to restore, 0 on padding, or None.
     """
 
     summary_log_probabilities: torch.Tensor
@@ -75,6 +81,8 @@ class AutoencoderOutputs:
     document_log_probabilities: torch.Tensor
     scores: torch.Tensor
     endings: torch.Tensor
+    human_log_probabilities: torch.Tensor | None = None
+    denoising_log_probabilities: torch.Tensor | None = None
 
 
 class TextAutoencoder(nn.Module):
@@ -128,7 +136,15 @@ class TextAutoencoder(nn.Module):
             inputs.reconstructor_inputs,
             inputs.reconstructor_learned,
         )
-        return AutoencoderOutputs(summaries, mean, documents, *self.discriminator.judge(inputs.sentences))
+        scores, endings = self.discriminator.judge(inputs.sentences)
+        human = None
+        if self.discriminator.predict is not None:
+            human = self.discriminator.log_probabilities(inputs.sentences.first(inputs.human))
+        restored = None
+        if inputs.denoising is not None:
+            noisy, sentences, hints = inputs.denoising
+            restored = self.encoder.log_probabilities(self.encoder.read(noisy), sentences, hints)
+        return AutoencoderOutputs(summaries, mean, documents, scores, endings, human, restored)
 
     # What people do with a model -----------------------------------------------------------------
 

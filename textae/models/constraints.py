@@ -151,7 +151,9 @@ class WholeWords(LogitsProcessor):
 
 
 class DistinctWords(LogitsProcessor):
-    """Lets no word of more than three letters come twice; function words and CJK characters may.
+    """Lets no word of more than three letters and no number come twice.
+
+    Function words and CJK characters may.
 
     With a ``window`` it may come again after so many other words or marks.
 
@@ -183,7 +185,10 @@ class DistinctWords(LogitsProcessor):
         if word not in self.first_pieces:
             text, piece = self.vocabulary.decode([list(word), [word[0]]])
             long = len(text) > LONGEST_FUNCTION_WORD and len(piece) >= LONGEST_FUNCTION_WORD
-            self.first_pieces[word] = word[0] if long and not count_unspaced(text) else None
+            # A lone digit may begin a longer number (of several pieces).
+            number = text.isdigit() and text == piece and len(text) > 1
+            told = (long or number) and not count_unspaced(text)
+            self.first_pieces[word] = word[0] if told else None
         return self.first_pieces[word]
 
 

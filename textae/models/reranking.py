@@ -47,13 +47,13 @@ def choose(
     A summary is judged by its own log-probability, by the mean log-probability of the document's
     tokens given it (after Yu et al., "The Neural Noisy Channel", ICLR 2017), and by the reader's mean
     log-odds that a human wrote it: the sum that training pays samples for, spent on decoding. Beside
-    these counts whether human sentences end so, which keeps out texts that break off.
+    these count whether human sentences end so, which keeps out texts that break off, and their fluency.
 
     Args:
         model: the three networks.
         documents: token ids, without special tokens.
         found: at least one candidate for each; of equals the first wins.
-        weights: of the four.
+        weights: of the five.
     """
     pairs = [(ids, candidate) for ids, row in zip(documents, found, strict=True) for candidate in row]
     scores: list[float] = []
@@ -64,13 +64,14 @@ def choose(
         source = pad_texts(codes, model.vocabulary, model.device)
         log_probabilities = model.reconstructor.document_log_probabilities(source, target)
         restored = log_probabilities.sum(1) / target.mask.sum(1)
-        read, ends = log_odds(model.discriminator, model.sentences(codes))
+        read, ends, fluent = log_odds(model.discriminator, model.sentences(codes))
         own = torch.tensor([candidate.log_probability for _, candidate in chunk], device=model.device)
         total = (
             weights.encoder_weight * own
             + weights.reconstruction_weight * restored
             + weights.reader_weight * read
             + weights.ending_weight * ends
+            + weights.fluency_weight * fluent
         )
         scores += total.tolist()
     chosen, position = [], 0

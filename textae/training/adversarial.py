@@ -21,7 +21,7 @@ from textae.training.advantage import (
 )
 from textae.training.reduce import Reduce
 from textae.training.rewards import REWARDS, Rollout, repetitions
-from textae.training.warmup import discriminator_loss, ending_loss
+from textae.training.warmup import discriminator_loss, ending_loss, language_loss
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Sampled:
     """Inputs of the forward pass and what the rewards need besides.
 
     ``group`` is the number of rows of one document: K samples, and with the self-critical
-    baseline the greedy summary behind them.
+    baseline the greedy summary behind them; ``fluency`` is (N, T), None without a language model.
     """
 
     inputs: AutoencoderInputs
@@ -38,6 +38,7 @@ class Sampled:
     group: int
     real: int
     document_words: list[set[str]]
+    fluency: torch.Tensor | None = None
 
 
 class AdversarialStep:
@@ -104,11 +105,24 @@ class AdversarialStep:
             reconstructor_target=target,
             reconstructor_inputs=None,
             sentences=join_rows(real, summaries, vocabulary.pad),
+            human=len(rows),
             reconstructor_learned=self._learned(len(texts), group, device),
         )
         wanted = torch.tensor(words, device=device).repeat_interleave(group)
         contents = [set(split_words(documents[row].text)) for row in rows]
-        return Sampled(inputs, texts, wanted, group, len(rows), contents)
+        fluency = self._fluency(model, summaries)
+        return Sampled(inputs, texts, wanted, group, len(rows), contents, fluency)
+
+    @torch.no_grad()
+    def _fluency(self, model: TextAutoencoder, summaries: TokenBatch) -> torch.Tensor | None:
+        reader = model.discriminator
+        if reader.predict is None:
+            return None
+        # Dropout would be noise in a reward. (The reader's scores have it: it learns from the same pass.)
+        training = reader.training
+        fluency = reader.eval().fluency(summaries)
+        reader.train(training)
+        return fluency
 
     def _learned(self, rows: int, group: int, device: torch.device) -> torch.Tensor | None:
         """The rows from which the reconstructor learns; None for all of them."""
@@ -154,6 +168,7 @@ class AdversarialStep:
             scores=scores.detach(),
             log_probabilities=outputs.summary_log_probabilities.detach(),
             reference_log_probabilities=reference,
+            fluency=torch.zeros_like(reference) if sampled.fluency is None else sampled.fluency,
         )
 
     def _weights(self, documents: TokenBatch) -> torch.Tensor:
@@ -246,7 +261,18 @@ class AdversarialStep:
             "discriminator/accuracy": accuracy,
             **self._describe(rollout, sampled, judged),
         }
-        return policy + reconstructor + discriminator + ending, metrics
+        total = policy + reconstructor + discriminator + ending
+        if outputs.human_log_probabilities is not None:
+            mask = sampled.inputs.sentences.mask[: sampled.real]
+            language = language_loss(outputs.human_log_probabilities, mask, reduce)
+            metrics["loss/language"] = reduce.value(language)
+            total = total + language
+        if outputs.denoising_log_probabilities is not None and sampled.inputs.denoising is not None:
+            kept = sampled.inputs.denoising[1].mask
+            encoder = reduce.mean(-outputs.denoising_log_probabilities.sum(), kept.sum())
+            metrics["loss/encoder"] = reduce.value(encoder)
+            total = total + config.denoising_weight * encoder
+        return total, metrics
 
     def _describe(self, rollout: Rollout, sampled: Sampled, judged: torch.Tensor) -> dict[str, float]:
         reduce, device = self.reduce, judged.device

@@ -115,7 +115,9 @@ class Training:
             tokenizer = load_tokenizer(name)
         else:
             human = [row["text"] for row in self.human_texts.take(limit)]
-            tokenizer = train_tokenizer([*documents, *human], config.tokenizer.vocabulary_size)
+            tokenizer = train_tokenizer(
+                [*documents, *human], config.tokenizer.vocabulary_size, config.tokenizer.held_out
+            )
         self.vocabulary = vocabulary_of(tokenizer)
         self.token_weights = torch.ones(len(self.vocabulary))
         if config.adversarial.weigh_content:
@@ -135,6 +137,10 @@ class Training:
             ),
             self.vocabulary,
         )
+        if config.discriminator.language_model:
+            human = [row["text"] for row in self.human_texts.take(limit)]
+            rows = self.vocabulary.encode(human, config.data.max_human_tokens)
+            model.discriminator.count([[*row, self.vocabulary.end] for row in rows])
         optimizer = build_optimizer(model, config.optimizer)
         self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.model: TextAutoencoder = self.accelerator.unwrap_model(self.module)
@@ -209,6 +215,9 @@ class Training:
             self.model.encoder.eval()
             self.model.reconstructor.eval()
             sampled = self.reference.sample(self.model, self.step, rows, documents, human)
+            if config.adversarial.denoising_weight > 0:
+                noise = self.warmup.denoising(self.step, rows, documents, human, accelerator.device)
+                sampled.inputs.denoising = noise
             outputs = self.module(sampled.inputs)
             loss, metrics = self.reference.losses(sampled, outputs, self.step - config.warmup.steps)
             texts = sampled.texts[:: sampled.group]

@@ -33,6 +33,7 @@ class Rollout:
         scores: (N, T) discriminator logits of the prefixes.
         log_probabilities: (N, T) of the summaries under the policy.
         reference_log_probabilities: (N, T) under the warm encoder.
+        fluency: (N, T) of the tokens, by the discriminator's language model.
     """
 
     summaries: TokenBatch
@@ -45,6 +46,7 @@ class Rollout:
     scores: torch.Tensor
     log_probabilities: torch.Tensor
     reference_log_probabilities: torch.Tensor
+    fluency: torch.Tensor
 
 
 def reconstruction(rollout: Rollout) -> torch.Tensor:
@@ -99,10 +101,16 @@ def kl(rollout: Rollout) -> torch.Tensor:
     return rollout.reference_log_probabilities - rollout.log_probabilities
 
 
+def fluency(rollout: Rollout) -> torch.Tensor:
+    """How much likelier (N, T) human sentences make each token there than anywhere."""
+    return rollout.fluency
+
+
 REWARDS: dict[str, Callable[[Rollout], torch.Tensor]] = {
     "reconstruction": reconstruction,
     "reader": reader,
     "length": length,
     "repetition": repetition,
     "kl": kl,
+    "fluency": fluency,
 }

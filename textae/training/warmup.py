@@ -128,7 +128,26 @@ class WarmupBatches:
                 (dropped < config.noise.reconstructor_word_dropout) & document_batch.mask, vocabulary.mask
             ),
             sentences=self._ended(real + vocabulary.encode(fakes, longest), device),
+            human=len(real),
             smoothing=config.warmup.label_smoothing > 0,
+        )
+
+    def denoising(
+        self, step: int, rows: range, documents: list[Example], human: list[Example], device: torch.device
+    ) -> tuple[TokenBatch, TokenBatch, torch.Tensor]:
+        """What the encoder goes on restoring in the adversarial phase: noisy sentences, sentences, hints."""
+        vocabulary, sources, hints = self.vocabulary, [], []
+        for row in rows:
+            generator = random.Random(f"denoising {self.config.run.seed} {step} {row}")
+            sentence = split_words(human[row].text)
+            other = split_words(documents[(row + 1) % len(documents)].text)
+            sources.append(join_words(self.noisy.corrupt(sentence, other, generator)))
+            hints.append(vocabulary.hint(len(sentence)))
+        noisy = self._source(vocabulary.encode(sources, self.config.data.max_document_tokens), device)
+        return (
+            noisy,
+            self._ended([human[row].ids for row in rows], device),
+            torch.tensor(hints, device=device),
         )
 
     def _source(self, rows: list[list[int]], device: torch.device) -> TokenBatch:
@@ -166,7 +185,12 @@ def warmup_losses(
         "loss/ending": reduce.value(ending),
         "discriminator/accuracy": accuracy,
     }
-    return encoder + reconstructor + discriminator + ending, metrics
+    total = encoder + reconstructor + discriminator + ending
+    if outputs.human_log_probabilities is not None:
+        language = language_loss(outputs.human_log_probabilities, inputs.sentences.mask[:half], reduce)
+        metrics["loss/language"] = reduce.value(language)
+        total = total + language
+    return total, metrics
 
 
 def discriminator_loss(
@@ -194,6 +218,11 @@ def discriminator_loss(
         loss = loss + 0.5 * reduce.mean((losses[part] * kept[part]).sum(), kept[part].sum())
         accuracy += 0.5 * reduce.value(reduce.mean(right[part].sum(), kept[part].sum()))
     return loss, accuracy
+
+
+def language_loss(log_probabilities: torch.Tensor, mask: torch.Tensor, reduce: Reduce) -> torch.Tensor:
+    """Mean cross-entropy of human sentences' tokens: ``log_probabilities`` and ``mask`` are (H, T)."""
+    return reduce.mean(-log_probabilities.sum(), mask.sum())
 
 
 def ending_loss(endings: torch.Tensor, mask: torch.Tensor, real: int, reduce: Reduce) -> torch.Tensor:
