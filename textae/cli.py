@@ -169,7 +169,7 @@ def _summarize_arguments(parser: _Parser) -> None:
     add(
         "--distinct-words",
         action=argparse.BooleanOptionalAction,
-        help="write no word of more than three letters twice (default: the model's)",
+        help="write no word of more than three letters and no number twice (default: the model's)",
     )
     add(
         "--sample",

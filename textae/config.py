@@ -149,7 +149,7 @@ class DecodingConfig:
     whole_words: bool | None = None
     """Spell no word of several pieces that the document has not; null: only a checkpoint's encoder may."""
     distinct_words: bool = False
-    """Write no word of more than three letters twice, for headlines and their like."""
+    """Write no word of more than three letters and no number twice, for headlines and their like."""
 
 
 @dataclass

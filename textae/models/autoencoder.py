@@ -191,7 +191,7 @@ class TextAutoencoder(nn.Module):
             length_penalty: beam scores are divided by length to this power.
             no_repeat_ngram_size: no n-gram of this many tokens comes twice; 0 allows it.
             whole_words: a word of several pieces must be one of the document's.
-            distinct_words: no word of more than three letters comes twice.
+            distinct_words: no word of more than three letters and no number comes twice.
             do_sample: sample instead of taking the most probable token.
             temperature: of sampling.
             seed: of sampling.
