@@ -29,7 +29,7 @@ class Sampled:
     """Inputs of the forward pass and what the rewards need besides.
 
     ``group`` is the number of rows of one document: K samples, and with the self-critical
-    baseline the greedy summary behind them; ``fluency`` is (N, T), None without a language model.
+    baseline the greedy summary behind them; ``fluency`` is (N, T), None where it is not paid for.
     """
 
     inputs: AutoencoderInputs
@@ -116,7 +116,7 @@ class AdversarialStep:
     @torch.no_grad()
     def _fluency(self, model: TextAutoencoder, summaries: TokenBatch) -> torch.Tensor | None:
         reader = model.discriminator
-        if reader.predict is None:
+        if reader.predict is None or self.config.adversarial.rewards.fluency.weight == 0:
             return None
         # Dropout would be noise in a reward. (The reader's scores have it: it learns from the same pass.)
         training = reader.training
