@@ -256,8 +256,6 @@ class AdversarialConfig:
     """First steps, in which only reconstructor and discriminator learn, on the warm encoder's samples."""
     reader_discount: float = 0.5
     """Discount with which a token is paid for the reader's later scores (0.3 in Wang and Lee's code)."""
-    denoising_weight: float = 0.0
-    """Weight of the warm-up's loss of the encoder beside the rewards (as in Paulus et al. 2018)."""
     weigh_content: bool = False
     """Weigh the document's tokens in the reconstruction reward by their inverse document frequency."""
     real_label: float = 0.9

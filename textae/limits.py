@@ -54,7 +54,6 @@ _NOT_NEGATIVE = (
     "decoding.reader_weight",
     "decoding.ending_weight",
     "decoding.fluency_weight",
-    "adversarial.denoising_weight",
     "noise.shuffle_distance",
     "noise.late_fragments",
     "optimizer.weight_decay",

@@ -48,7 +48,6 @@ RECIPE = {
         "documents_per_batch": 4,
         "samples": 2,
         "discriminator_first_steps": 1,
-        "denoising_weight": 0.5,
         "rewards": {"fluency": {"weight": 0.5}},
     },
     "run": {

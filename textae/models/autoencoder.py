@@ -46,7 +46,6 @@ class AutoencoderInputs:
         reconstructor_learned: (N',) rows from which the reconstructor learns, or None for all.
         smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
         human: number of human sentences, which stand first, if a language model is to learn from them.
-        denoising: noisy sentences, the sentences and their length tokens, beside documents and summaries.
     """
 
     encoder_source: TokenBatch
@@ -59,7 +58,6 @@ class AutoencoderInputs:
     reconstructor_learned: torch.Tensor | None = None
     smoothing: bool = False
     human: int = 0
-    denoising: tuple[TokenBatch, TokenBatch, torch.Tensor] | None = None
 
 
 @dataclass
@@ -73,7 +71,6 @@ class AutoencoderOutputs:
         scores: (M, T) discriminator logits.
         endings: (M, T) its logits that a sentence ends with this token.
         human_log_probabilities: (H, T) of human sentences under its language model, 0 on padding, or None.
-        denoising_log_probabilities: (R, T) of the sentences to restore, 0 on padding, or None.
     """
 
     summary_log_probabilities: torch.Tensor
@@ -82,7 +79,6 @@ class AutoencoderOutputs:
     scores: torch.Tensor
     endings: torch.Tensor
     human_log_probabilities: torch.Tensor | None = None
-    denoising_log_probabilities: torch.Tensor | None = None
 
 
 class TextAutoencoder(nn.Module):
@@ -140,11 +136,7 @@ class TextAutoencoder(nn.Module):
         human = None
         if self.discriminator.predict is not None:
             human = self.discriminator.log_probabilities(inputs.sentences.first(inputs.human))
-        restored = None
-        if inputs.denoising is not None:
-            noisy, sentences, hints = inputs.denoising
-            restored = self.encoder.log_probabilities(self.encoder.read(noisy), sentences, hints)
-        return AutoencoderOutputs(summaries, mean, documents, scores, endings, human, restored)
+        return AutoencoderOutputs(summaries, mean, documents, scores, endings, human)
 
     # What people do with a model -----------------------------------------------------------------
 

@@ -267,11 +267,6 @@ class AdversarialStep:
             language = language_loss(outputs.human_log_probabilities, mask, reduce)
             metrics["loss/language"] = reduce.value(language)
             total = total + language
-        if outputs.denoising_log_probabilities is not None and sampled.inputs.denoising is not None:
-            kept = sampled.inputs.denoising[1].mask
-            encoder = reduce.mean(-outputs.denoising_log_probabilities.sum(), kept.sum())
-            metrics["loss/encoder"] = reduce.value(encoder)
-            total = total + config.denoising_weight * encoder
         return total, metrics
 
     def _describe(self, rollout: Rollout, sampled: Sampled, judged: torch.Tensor) -> dict[str, float]:

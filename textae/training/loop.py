@@ -215,9 +215,6 @@ class Training:
             self.model.encoder.eval()
             self.model.reconstructor.eval()
             sampled = self.reference.sample(self.model, self.step, rows, documents, human)
-            if config.adversarial.denoising_weight > 0:
-                noise = self.warmup.denoising(self.step, rows, documents, human, accelerator.device)
-                sampled.inputs.denoising = noise
             outputs = self.module(sampled.inputs)
             loss, metrics = self.reference.losses(sampled, outputs, self.step - config.warmup.steps)
             texts = sampled.texts[:: sampled.group]

@@ -132,24 +132,6 @@ class WarmupBatches:
             smoothing=config.warmup.label_smoothing > 0,
         )
 
-    def denoising(
-        self, step: int, rows: range, documents: list[Example], human: list[Example], device: torch.device
-    ) -> tuple[TokenBatch, TokenBatch, torch.Tensor]:
-        """What the encoder goes on restoring in the adversarial phase: noisy sentences, sentences, hints."""
-        vocabulary, sources, hints = self.vocabulary, [], []
-        for row in rows:
-            generator = random.Random(f"denoising {self.config.run.seed} {step} {row}")
-            sentence = split_words(human[row].text)
-            other = split_words(documents[(row + 1) % len(documents)].text)
-            sources.append(join_words(self.noisy.corrupt(sentence, other, generator)))
-            hints.append(vocabulary.hint(len(sentence)))
-        noisy = self._source(vocabulary.encode(sources, self.config.data.max_document_tokens), device)
-        return (
-            noisy,
-            self._ended([human[row].ids for row in rows], device),
-            torch.tensor(hints, device=device),
-        )
-
     def _source(self, rows: list[list[int]], device: torch.device) -> TokenBatch:
         return pad_rows([self.vocabulary.as_source(row) for row in rows], self.vocabulary.pad, device)
 
