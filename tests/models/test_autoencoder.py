@@ -3,7 +3,7 @@ import random
 import pytest
 import torch
 
-from textae.config import LengthConfig, NormalizationConfig
+from textae.config import DiscriminatorConfig, LengthConfig, NormalizationConfig
 from textae.data.batches import pad_rows
 from textae.data.words import count_words
 from textae.errors import InputError
@@ -53,6 +53,17 @@ def test_one_forward_pass_gives_what_the_three_networks_give_alone(tiny_model, t
     assert torch.equal(outputs.endings, endings)
     assert not torch.equal(scores, endings)
     assert outputs.summary_mean_log_probabilities is None
+
+
+def test_human_sentences_are_predicted_where_there_is_a_language_model(tiny_vocabulary, build_model):
+    reader = DiscriminatorConfig(width=8, heads=2, language_model=True)
+    model = build_model(tiny_vocabulary, discriminator=reader)
+    inputs = make_inputs(tiny_vocabulary, human=2)
+    with torch.no_grad():
+        predicted = model(inputs).human_log_probabilities
+        expected = model.discriminator.log_probabilities(inputs.sentences)
+    assert predicted.shape == (2, 6)
+    assert torch.equal(predicted, expected[:2])
 
 
 def test_smoothing_and_dropped_words_reach_the_networks(tiny_model, tiny_vocabulary):

@@ -2,7 +2,9 @@
 
 import torch
 
+from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch
+from textae.models.discriminator import Discriminator
 from textae.training.adversarial import join_rows
 
 
@@ -101,3 +103,18 @@ def test_join_rows_pads_to_the_longer():
     assert joined.ids.tolist() == [[5, 9, 9], [6, 7, 9]]
     assert joined.mask.tolist() == [[True, False, False], [True, True, False]]
     assert join_rows(second, first, pad=9).ids.tolist() == [[6, 7, 9], [5, 9, 9]]
+
+
+def test_fluency_is_asked_of_the_reader_without_dropout_where_it_is_paid_for(
+    step, config, model, small_vocabulary, documents, human
+):
+    rows = range(len(documents))
+    assert step.sample(model, 7, rows, documents, human).fluency is None
+    config.adversarial.rewards.fluency.weight = 0.5
+    assert step.sample(model, 7, rows, documents, human).fluency is None  # no language model
+    reader = DiscriminatorConfig(width=8, dropout=0.5, language_model=True)
+    model.discriminator = Discriminator(reader, len(small_vocabulary), 96).train()
+    sampled = step.sample(model, 7, rows, documents, human)
+    assert model.discriminator.training
+    expected = model.discriminator.eval().fluency(sampled.inputs.encoder_target)
+    assert torch.equal(sampled.fluency, expected) and expected.any()

@@ -15,6 +15,7 @@ from textae.training.warmup import (
     WordWeights,
     discriminator_loss,
     ending_loss,
+    language_loss,
     pseudo_summary,
     salient_words,
     token_weights,
@@ -272,3 +273,16 @@ def test_tokens_of_many_texts_weigh_less_and_running_text_weighs_one_on_average(
     ratio = math.log(4 / 3) / math.log(4)
     assert weights[the].item() == pytest.approx(ratio * weights[seldom[0]].item(), rel=1e-5)
     assert weights[small_vocabulary.special].abs().sum() == 0
+
+
+def test_the_language_model_s_loss_is_a_mean_over_human_tokens(inputs, reduce):
+    mask = torch.tensor([[True, True], [True, False]])
+    log_probabilities = torch.tensor([[-1.0, -2.0], [-6.0, 0.0]], requires_grad=True)
+    assert language_loss(log_probabilities, mask, reduce).item() == pytest.approx(9 / 3)
+    without = warmup_losses(inputs, outputs(), 0.0, reduce)
+    given = outputs()
+    given.human_log_probabilities = torch.tensor([[-5.0, -2.0]])  # two tokens of the one human sentence
+    total, metrics = warmup_losses(inputs, given, 0.0, reduce)
+    assert metrics["loss/language"] == pytest.approx(3.5)
+    assert "loss/language" not in without[1]
+    assert total.item() == pytest.approx(without[0].item() + 3.5)
