@@ -45,7 +45,7 @@ class AutoencoderInputs:
         sentences: (M, T) human and other sentences for the discriminator.
         reconstructor_learned: (N',) rows from which the reconstructor learns, or None for all.
         smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
-        human: number of human sentences, which stand first, if a language model is to learn from them.
+        human: number of human sentences, which stand first, for a language model to learn from.
     """
 
     encoder_source: TokenBatch
@@ -132,11 +132,10 @@ class TextAutoencoder(nn.Module):
             inputs.reconstructor_inputs,
             inputs.reconstructor_learned,
         )
-        scores, endings = self.discriminator.judge(inputs.sentences)
-        human = None
-        if self.discriminator.predict is not None:
-            human = self.discriminator.log_probabilities(inputs.sentences.first(inputs.human))
-        return AutoencoderOutputs(summaries, mean, documents, scores, endings, human)
+        reader, human = self.discriminator, None
+        if reader.predict is not None:
+            human = reader.log_probabilities(inputs.sentences.first(inputs.human))
+        return AutoencoderOutputs(summaries, mean, documents, *reader.judge(inputs.sentences), human)
 
     # What people do with a model -----------------------------------------------------------------
 
