@@ -2,9 +2,9 @@ import random
 
 import pytest
 
-from textae.data.classes import WordClasses
 from textae.data.grafts import Grafts, own_words
 from textae.data.similar import SimilarDocuments
+from textae.data.word_classes import WordClasses
 
 COMMON = ("a", "in", "of", "on", "the", "to")
 DOCUMENT = "a baker said on monday that two rebels were killed in the north"

@@ -1,10 +1,10 @@
 import random
 
 from textae.config import NoiseConfig
-from textae.data.classes import WordClasses
 from textae.data.forms import DocumentForms
 from textae.data.grafts import Grafts
 from textae.data.similar import SimilarDocuments
+from textae.data.word_classes import WordClasses
 from textae.training.denoising import NoisySentences
 
 DOCUMENTS = [

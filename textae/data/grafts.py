@@ -4,8 +4,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from textae.data.classes import WordClasses
 from textae.data.similar import SimilarDocuments
+from textae.data.word_classes import WordClasses
 from textae.data.words import SHORTEST_STEM, are_forms, split_words
 
 # Words in more documents than this share are not looked up, and mark no place.

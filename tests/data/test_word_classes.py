@@ -1,4 +1,4 @@
-from textae.data.classes import WordClasses
+from textae.data.word_classes import WordClasses
 
 TEXTS = [
     *["fire in oslo , today", "fire in rome , today", "fire near ellin , today"] * 4,
