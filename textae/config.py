@@ -189,7 +189,9 @@ class WarmupConfig:
     tokens_per_batch: int | None = None
     """Most document tokens in one step, padding included; null for no such limit."""
     learning_rate: float = 1e-3
-    """Peak learning rate of encoder and reconstructor; falls linearly to a fifth."""
+    """Peak learning rate of the encoder; falls linearly to a fifth."""
+    reconstructor_learning_rate: float | None = None
+    """Peak learning rate of the reconstructor; falls likewise; null: as the encoder's."""
     discriminator_learning_rate: float = 1e-3
     """Learning rate of the discriminator."""
     warmup_steps: int = 100

@@ -7,7 +7,8 @@ from textae.config import DiscriminatorConfig, LengthConfig, NormalizationConfig
 from textae.data.batches import pad_rows
 from textae.data.words import count_words
 from textae.errors import InputError
-from textae.models.autoencoder import AutoencoderInputs, TextAutoencoder
+from textae.models.autoencoder import TextAutoencoder
+from textae.models.inputs import AutoencoderInputs
 
 LONG = "the keeper of the lock counted barges and went home . " * 20
 

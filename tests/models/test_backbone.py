@@ -11,8 +11,9 @@ from transformers import AutoModel, AutoModelForSeq2SeqLM
 from textae.data.batches import pad_rows
 from textae.data.tokenizer import load_tokenizer, vocabulary_of
 from textae.errors import InputError
-from textae.models.autoencoder import AutoencoderInputs, TextAutoencoder
+from textae.models.autoencoder import TextAutoencoder
 from textae.models.backbone import Backbone, build_network, network_from_dict, scratch_configuration
+from textae.models.inputs import AutoencoderInputs
 
 ENCODER_DECODERS = ["t5", "t5-untied", "t5-spare", "mt5", "bart", "mbart", "bert2bert", "roberta2roberta"]
 ENCODERS = ["bert", "roberta", "distilbert"]

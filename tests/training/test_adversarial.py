@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from textae.data.batches import TokenBatch
-from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs
+from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
 from textae.training.adversarial import Sampled, join_rows
 from textae.training.rewards import Rollout
 

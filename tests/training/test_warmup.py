@@ -8,7 +8,7 @@ import torch
 
 from textae.data.batches import TokenBatch
 from textae.data.words import split_words
-from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs
+from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
 from textae.training.denoising import NoisySentences
 from textae.training.warmup import (
     WarmupBatches,

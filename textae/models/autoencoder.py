@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,62 +23,13 @@ from textae.models.decoding import decode, pad_texts
 from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
 from textae.models.generation import EXTRA_POSITIONS, check, reconstruction_decoding, summary_decoding
+from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
 from textae.models.reranking import choose, find_candidates
 from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
 T = TypeVar("T")
-
-
-@dataclass
-class AutoencoderInputs:
-    """One batch for all three networks; N = B * K, the K rows of one document side by side.
-
-    Attributes:
-        encoder_source: (B, S) documents, or noisy sentences in warm-up.
-        encoder_target: (N, T) summaries.
-        hints: (N,) ids of length tokens.
-        reconstructor_source: (N', T') summaries.
-        reconstructor_target: (N', S) documents.
-        reconstructor_inputs: (N', S) decoder inputs with dropped words, or None.
-        sentences: (M, T) human and other sentences for the discriminator.
-        reconstructor_learned: (N',) rows from which the reconstructor learns, or None for all.
-        smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
-        human: number of human sentences, which stand first, for a language model to learn from.
-    """
-
-    encoder_source: TokenBatch
-    encoder_target: TokenBatch
-    hints: torch.Tensor
-    reconstructor_source: TokenBatch
-    reconstructor_target: TokenBatch
-    reconstructor_inputs: torch.Tensor | None
-    sentences: TokenBatch
-    reconstructor_learned: torch.Tensor | None = None
-    smoothing: bool = False
-    human: int = 0
-
-
-@dataclass
-class AutoencoderOutputs:
-    """Per-token results of one forward pass, all in float32 with gradients.
-
-    Attributes:
-        summary_log_probabilities: (N, T), 0 on padding.
-        summary_mean_log_probabilities: (N, T) mean over the vocabulary, or None.
-        document_log_probabilities: (N', S), 0 on padding.
-        scores: (M, T) discriminator logits.
-        endings: (M, T) its logits that a sentence ends with this token.
-        human_log_probabilities: (H, T) of human sentences under its language model, 0 on padding, or None.
-    """
-
-    summary_log_probabilities: torch.Tensor
-    summary_mean_log_probabilities: torch.Tensor | None
-    document_log_probabilities: torch.Tensor
-    scores: torch.Tensor
-    endings: torch.Tensor
-    human_log_probabilities: torch.Tensor | None = None
 
 
 class TextAutoencoder(nn.Module):

@@ -8,9 +8,10 @@ from textae.config import TrainingConfig
 from textae.data.batches import Example, TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import count_words, split_words
-from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs, TextAutoencoder
+from textae.models.autoencoder import TextAutoencoder
 from textae.models.decoding import Decoding, decode
 from textae.models.encoder import Encoder
+from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
 from textae.training.advantage import (
     center,
     center_by_position,

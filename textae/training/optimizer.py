@@ -33,9 +33,10 @@ def learning_rates(config: TrainingConfig, step: int) -> dict[str, float]:
     warm, adversarial = config.warmup, config.adversarial
     if step < warm.steps:
         factor = ramp(step, warm.steps, min(warm.warmup_steps, max(1, warm.steps // 2)))
+        restoring = warm.reconstructor_learning_rate
         return {
             "encoder": warm.learning_rate * factor,
-            "reconstructor": warm.learning_rate * factor,
+            "reconstructor": (warm.learning_rate if restoring is None else restoring) * factor,
             "discriminator": warm.discriminator_learning_rate * factor,
         }
     factor = ramp(step - warm.steps, adversarial.steps, min(10, adversarial.steps))

@@ -13,7 +13,7 @@ from textae.data.batches import Example, TokenBatch, pad_rows
 from textae.data.noise import break_sentence
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import join_words, split_words
-from textae.models.autoencoder import AutoencoderInputs, AutoencoderOutputs
+from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
 from textae.training.denoising import NoisySentences
 from textae.training.reduce import Reduce
 
