@@ -11,7 +11,7 @@ EXTRA_POSITIONS = 8
 # Within so many words a document repeats none of more than three letters.
 DISTINCT_WINDOW = 8
 # Of documents: their log-probability is divided by their length to this power.
-DOCUMENT_LENGTH_PENALTY = 0.6
+DOCUMENT_LENGTH_PENALTY = 1.0
 
 
 def summary_decoding(
