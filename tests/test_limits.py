@@ -34,6 +34,10 @@ def changed(**values):
         ({"run__output": " "}, "run.output =   must name a folder"),
         ({"tokenizer__vocabulary_size": 200}, "tokenizer.vocabulary_size = 200 must be at least 300"),
         ({"warmup__learning_rate": 0.0}, "warmup.learning_rate = 0.0 must be above 0"),
+        (
+            {"warmup__reconstructor_learning_rate": 0.0},
+            "warmup.reconstructor_learning_rate = 0.0 must be above 0",
+        ),
         ({"adversarial__learning_rate": -1.0}, "adversarial.learning_rate = -1.0 must be above 0"),
         (
             {"adversarial__rewards__kl__weight": -0.1},

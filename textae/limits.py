@@ -103,6 +103,8 @@ def validate(config: TrainingConfig) -> None:
         _require(config, name, attrgetter(name)(config) >= least, f"must be at least {least}")
     for name in _POSITIVE:
         _require(config, name, attrgetter(name)(config) > 0, "must be above 0")
+    rate = config.warmup.reconstructor_learning_rate
+    _require(config, "warmup.reconstructor_learning_rate", rate is None or rate > 0, "must be above 0")
     for name in _NOT_NEGATIVE:
         value = attrgetter(name)(config)
         _require(config, name, value >= 0, "must not be below 0")

@@ -91,10 +91,10 @@ def test_a_greatest_length_lowers_the_wanted_one_and_positions_bound_the_tokens(
     assert decoding.max_tokens == 20 - EXTRA_POSITIONS
 
 
-def test_documents_are_searched_for_and_kept_from_rambling(config):
+def test_documents_are_searched_for_and_kept_from_stuttering(config):
     decoding = reconstruction_decoding(config, 4)
     assert (decoding.num_beams, decoding.max_tokens) == (4, config.max_document_tokens)
-    assert 0 < decoding.length_penalty < 1  # a mean over tokens would favour text without end
+    assert decoding.length_penalty == 1.0  # per token: breaking off early wins nothing
     assert (decoding.distinct_words, decoding.distinct_window, decoding.no_repeat_ngram_size) == (True, 8, 3)
     assert decoding.whole_words  # from scratch
     config.reconstructor.checkpoint = "elsewhere"

@@ -35,6 +35,17 @@ def test_learning_rates_of_both_phases():
     assert learning_rates(config, 110) == {"encoder": 2.0, "reconstructor": 3.0, "discriminator": 4.0}
 
 
+def test_the_reconstructor_may_learn_faster_in_warmup():
+    config = TrainingConfig()
+    config.warmup.steps, config.warmup.warmup_steps, config.warmup.learning_rate = 100, 10, 1.0
+    config.warmup.reconstructor_learning_rate = 4.0
+    rates = learning_rates(config, 0)
+    assert (rates["encoder"], rates["reconstructor"]) == pytest.approx((0.1, 0.4))
+    rates = learning_rates(config, 99)
+    assert rates["reconstructor"] == pytest.approx(4 * (1 - 0.8 * 89 / 90))
+    assert learning_rates(config, 110)["reconstructor"] == config.adversarial.reconstructor_learning_rate
+
+
 def test_a_short_warmup_rises_over_half_of_its_steps():
     config = TrainingConfig()
     config.warmup.steps, config.warmup.warmup_steps, config.warmup.learning_rate = 4, 100, 1.0
