@@ -10,6 +10,7 @@ from textae.models.copying import (
     LOG_ZERO,
     CopyHead,
     copied_log_mass,
+    copyable_tokens,
     mixture_distribution,
     mixture_log_probability,
 )
@@ -156,6 +157,16 @@ def test_without_runs_keys_see_their_own_token_only():
     assert torch.equal(head.keys(states), head.key(states))
 
 
+def test_special_tokens_are_no_text_to_copy_unless_there_is_no_other():
+    special = torch.zeros(10, dtype=torch.bool)
+    special[[0, 1, 2]] = True
+    source = pad_rows([[1, 7, 4, 2], [1, 2]], 0)
+    assert copyable_tokens(source, special).tolist() == [
+        [False, True, True, False],
+        [True, True, False, False],
+    ]
+
+
 # Through a whole network -----------------------------------------------------------------------------
 
 
@@ -271,3 +282,19 @@ def test_copies_of_a_source_stand_side_by_side(network, texts):
     assert read.repeat(2).ids.tolist() == [row for row in texts[0].ids.tolist() for _ in range(2)]
     assert torch.equal(read.repeat(2).states[2], read.states[1])
     assert (read.keys is None) == (network.copy_head is None)
+
+
+def test_a_text_cannot_end_by_copying_the_end_of_its_source(network, texts):
+    source, targets, _ = texts
+    with torch.no_grad():
+        read = network.read(source)
+        hidden = network.backbone.decode(targets.ids[:, :2], read.repeat(2).states, read.repeat(2).mask)[
+            :, -1
+        ]
+        ends = network.next_log_probabilities(hidden, read.repeat(2))[:, network.end]
+        own = network.backbone.logits(hidden).log_softmax(-1)[:, network.end]
+        if network.copy_head is not None:
+            # All that is left is the vocabulary's own probability, times the gate.
+            gate = network.copy_head(hidden[:, None], read.states, read.keys, read.copyable).log_generate
+            own = own + gate[:, 0]
+    assert torch.allclose(ends, own, atol=1e-5)

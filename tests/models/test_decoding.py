@@ -71,7 +71,8 @@ class TableNetwork:
 
     def source(self, documents: int) -> Source:
         ids = torch.arange(documents)[:, None]
-        return Source(ids[:, :, None].float(), ids, torch.ones_like(ids, dtype=torch.bool), None)
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        return Source(ids[:, :, None].float(), ids, mask, None, mask)
 
 
 def table_vocabulary():

@@ -94,7 +94,7 @@ def test_a_greatest_length_lowers_the_wanted_one_and_positions_bound_the_tokens(
 def test_documents_are_searched_for_and_kept_from_stuttering(config):
     decoding = reconstruction_decoding(config, 4)
     assert (decoding.num_beams, decoding.max_tokens) == (4, config.max_document_tokens)
-    assert decoding.length_penalty == 1.0  # per token: breaking off early wins nothing
+    assert decoding.length_penalty == 0.5  # neither breaking off nor going on for ever wins
     assert (decoding.distinct_words, decoding.distinct_window, decoding.no_repeat_ngram_size) == (True, 8, 3)
     assert decoding.whole_words  # from scratch
     config.reconstructor.checkpoint = "elsewhere"

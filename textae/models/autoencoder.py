@@ -177,8 +177,7 @@ class TextAutoencoder(nn.Module):
         """Write the document that each summary seems to stand for, order kept.
 
         No word follows itself, none of more than three letters comes twice within eight words, and a
-        network from scratch spells no new word: a weak network only stutters otherwise. Texts of the
-        beam search are compared by their log-probability per token, so that no text wins by breaking off.
+        network from scratch spells no new word: a weak network only stutters otherwise.
 
         Raises:
             InputError: if a size makes no sense.

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from textae.data.batches import TokenBatch
+
 # Stands for log(0) where minus infinity would make gradients not-a-number.
 LOG_ZERO = -1e9
 
@@ -54,7 +56,7 @@ class CopyHead(nn.Module):
     def forward(
         self, hidden: torch.Tensor, states: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor
     ) -> CopyScores:
-        """Decoder states (N, T, W), source states and keys (B, S, W), mask (B, S).
+        """Decoder states (N, T, W), source states and keys (B, S, W), mask (B, S) of what may be copied.
 
         N is a multiple of B: the K = N / B rows of one document stand together and share its keys,
         which are ``self.keys(states)``.
@@ -71,6 +73,16 @@ class CopyHead(nn.Module):
             log_generate=F.logsigmoid(gate),
             log_copy=F.logsigmoid(-gate),
         )
+
+
+def copyable_tokens(source: TokenBatch, special: torch.Tensor) -> torch.Tensor:
+    """Which tokens (B, S) of a source may be copied: all of the text, no special token (``special`` (V,)).
+
+    Attention that has nothing to copy rests on the source's end token. Could that be copied, a text
+    would be likely to end in the middle of a sentence. An empty text leaves nothing else: there it may.
+    """
+    copyable = source.mask & ~special[source.ids]
+    return torch.where(copyable.any(dim=1, keepdim=True), copyable, source.mask)
 
 
 def copied_log_mass(attention: torch.Tensor, source: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,9 @@ from textae.models.constraints import Decoding
 EXTRA_POSITIONS = 8
 # Within so many words a document repeats none of more than three letters.
 DISTINCT_WINDOW = 8
-# Of documents: their log-probability is divided by their length to this power.
-DOCUMENT_LENGTH_PENALTY = 1.0
+# Of documents: their log-probability is divided by their length to this power. With 1, texts win by going
+# on in phrases that suit any document.
+DOCUMENT_LENGTH_PENALTY = 0.5
 
 
 def summary_decoding(

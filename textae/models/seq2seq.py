@@ -12,6 +12,7 @@ from textae.models.backbone import Backbone
 from textae.models.copying import (
     CopyHead,
     copied_log_mass,
+    copyable_tokens,
     mixture_distribution,
     mixture_log_probability,
 )
@@ -19,12 +20,16 @@ from textae.models.copying import (
 
 @dataclass
 class Source:
-    """An encoded source: ``states`` (B, S, W), ``ids`` (B, S), ``mask`` (B, S), copy ``keys`` (B, S, W)."""
+    """An encoded source: ``states`` (B, S, W), ``ids`` (B, S), ``mask`` (B, S).
+
+    The copy head's are ``keys`` (B, S, W) and ``copyable`` (B, S), which tokens it may copy.
+    """
 
     states: torch.Tensor
     ids: torch.Tensor
     mask: torch.Tensor
     keys: torch.Tensor | None
+    copyable: torch.Tensor
 
     def repeat(self, times: int) -> "Source":
         """Each row ``times`` times, copies side by side: (B * times, S, ...)."""
@@ -35,11 +40,13 @@ class Source:
     def select(self, rows: torch.Tensor) -> "Source":
         """The given rows."""
         keys = None if self.keys is None else self.keys[rows]
-        return Source(self.states[rows], self.ids[rows], self.mask[rows], keys)
+        return Source(self.states[rows], self.ids[rows], self.mask[rows], keys, self.copyable[rows])
 
 
 class Seq2Seq(nn.Module):
     """A backbone with an optional copy head and the ids of the vocabulary."""
+
+    special: torch.Tensor
 
     def __init__(self, backbone: Backbone, config: NetworkConfig, vocabulary: Vocabulary):
         super().__init__()
@@ -51,6 +58,7 @@ class Seq2Seq(nn.Module):
             vocabulary.end,
             vocabulary.mask,
         )
+        self.register_buffer("special", vocabulary.special.clone(), persistent=False)
         configured = getattr(backbone.network.config, "decoder_start_token_id", None)
         if configured is not None:
             self.start = configured
@@ -59,7 +67,7 @@ class Seq2Seq(nn.Module):
         """Encode a batch of sources (B, S)."""
         states = self.backbone.encode(source.ids, source.mask)
         keys = None if self.copy_head is None else self.copy_head.keys(states)
-        return Source(states, source.ids, source.mask, keys)
+        return Source(states, source.ids, source.mask, keys, copyable_tokens(source, self.special))
 
     def prefix(self, rows: int, hints: torch.Tensor | None, device: torch.device) -> torch.Tensor:
         """What every decoder row begins with: the start token and, if given, the length hint (N,)."""
@@ -114,7 +122,7 @@ class Seq2Seq(nn.Module):
             smooth = torch.zeros_like(generated).masked_scatter(kept, mean)
         if self.copy_head is None:
             return generated, smooth
-        scores = self.copy_head(hidden, source.states, source.keys, source.mask)
+        scores = self.copy_head(hidden, source.states, source.keys, source.copyable)
         copied = copied_log_mass(scores.attention, repeated.ids, targets.ids)
         mixed = mixture_log_probability(scores, generated, copied)
         return mixed.masked_fill(~kept, 0.0), smooth
@@ -124,7 +132,7 @@ class Seq2Seq(nn.Module):
         logits = self.backbone.logits(hidden)
         if self.copy_head is None:
             return logits.log_softmax(dim=-1)
-        scores = self.copy_head(hidden[:, None, :], source.states, source.keys, source.mask)
+        scores = self.copy_head(hidden[:, None, :], source.states, source.keys, source.copyable)
         return mixture_distribution(scores, logits[:, None, :], source.ids).squeeze(1)
 
     def next_sample(self, hidden: torch.Tensor, source: Source, uniforms: torch.Tensor) -> torch.Tensor:
@@ -136,7 +144,7 @@ class Seq2Seq(nn.Module):
         """
         if self.copy_head is None:
             return _invert(self.backbone.logits(hidden).softmax(dim=-1), uniforms[:, 1])
-        scores = self.copy_head(hidden[:, None, :], source.states, source.keys, source.mask)
+        scores = self.copy_head(hidden[:, None, :], source.states, source.keys, source.copyable)
         position = _invert(scores.attention[:, 0].exp(), uniforms[:, 1])
         tokens = source.ids.gather(1, position[:, None]).squeeze(1)
         generates = uniforms[:, 0] < scores.log_generate[:, 0].exp()
