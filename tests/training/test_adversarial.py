@@ -34,15 +34,19 @@ def hand_made(mask, rewards=None, scores=None, log_probabilities=None, reference
     return Rollout(
         summaries=TokenBatch(mask.long(), mask),
         texts=texts or ["a b"] * rows,
+        documents=["a b c"] * rows,
         words=torch.full((rows,), 2),
         wanted_words=torch.full((rows,), 2),
         finished=torch.ones(rows, dtype=torch.bool),
         document_log_probabilities=document[:, None],
+        empty_log_probabilities=torch.zeros(rows, 1),
         document_weights=torch.ones(rows, 1),
         scores=zeros if scores is None else torch.tensor(scores),
         log_probabilities=zeros if log_probabilities is None else torch.tensor(log_probabilities),
         reference_log_probabilities=zeros if reference is None else torch.tensor(reference),
         fluency=zeros,
+        topic_similarity=torch.zeros(rows),
+        encoder_similarity=torch.zeros(rows),
     )
 
 
