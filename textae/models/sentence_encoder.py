@@ -53,7 +53,8 @@ class SentenceEncoder:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
             raise InputError(f"{name}: no sentence encoder can be loaded from there ({reason}).") from error
         prefix = ""
-        if network.config.is_encoder_decoder:
+        # What the configuration says does not help: one of T5's encoder alone makes a decoder, too.
+        if hasattr(network, "encoder") and hasattr(network, "decoder"):
             network, prefix = network.get_encoder(), "encoder."
         # Random numbers would stand for missing weights. (The pooler is not used.)
         needed = {prefix + key for key in network.state_dict()}
