@@ -14,7 +14,7 @@ FEWEST_WORDS = 2.0
 
 def repeated_share(texts: list[str]) -> float:
     """Share of texts that would go if each were there once; 0 for none."""
-    return 1.0 - len(set(texts)) / len(texts) if texts else 0.0
+    return (len(texts) - len(set(texts))) / len(texts) if texts else 0.0
 
 
 def repeated_at_once(words: list[str]) -> int:

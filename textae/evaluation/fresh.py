@@ -94,5 +94,5 @@ def train_fresh_reader(
             torch.nn.utils.clip_grad_norm_(reader.parameters(), config.maximum_gradient_norm)
             optimizer.step()
             if (step + 1) % _LOG_EVERY == 0:
-                logger.info("fresh reader: step %d of %d, loss %.3f", step + 1, steps, float(loss))
+                logger.info("fresh reader: step %d of %d, loss %.3f", step + 1, steps, loss.item())
     return reader.eval()

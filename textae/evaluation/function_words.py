@@ -12,7 +12,8 @@ FREQUENT_WORDS = 50
 SELDOM_LAST = 1 / 7
 # Where they do not, the most frequent words alone are taken.
 MOST_FREQUENT_WORDS = 10
-# Either way a word must make up this share of all words.
+# Either way a word must come so often, and make up this share of all words.
+LEAST_COUNT = 2
 LEAST_SHARE = 0.005
 
 
@@ -39,7 +40,7 @@ def learn_function_words(texts: Iterable[str], *, seldom_last: bool = True) -> s
     frequent = [
         word
         for word, count in counts.most_common(FREQUENT_WORDS if seldom_last else MOST_FREQUENT_WORDS)
-        if count >= LEAST_SHARE * total and any(character.isalpha() for character in word)
+        if count >= max(LEAST_COUNT, LEAST_SHARE * total) and any(character.isalpha() for character in word)
     ]
     if not seldom_last:
         return set(frequent)

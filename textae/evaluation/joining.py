@@ -50,9 +50,8 @@ def read_joined(
             that is a list of several; no reference with any text.
     """
     if predictions == references == "-":
-        raise InputError(
-            f"{names[0].capitalize()}s and {names[1]}s both come from standard input; give one as a file."
-        )
+        both = f"{_plural(names[0]).capitalize()} and {_plural(names[1])}"
+        raise InputError(f"{both} both come from standard input; give one as a file.")
     candidates = _read(predictions, prediction_columns)
     targets = _read(references, reference_columns)
     for number, (_, texts) in enumerate(candidates, start=1):
@@ -66,8 +65,8 @@ def read_joined(
         return _join_by_id(predictions, candidates, references, targets, names)
     if len(candidates) != len(targets):
         raise InputError(
-            f"{predictions} has {len(candidates)} {names[0]}s and {references} has {len(targets)} "
-            f'{names[1]}s; make the counts equal, or give both an "id" column.'
+            f"{predictions} has {len(candidates)} {_plural(names[0])} and {references} has {len(targets)} "
+            f'{_plural(names[1])}; make the counts equal, or give both an "id" column.'
         )
     return _joined(
         [(one[1][0], two[1]) for one, two in zip(candidates, targets, strict=True)], "order", names
@@ -100,18 +99,19 @@ def _join_by_id(
     if not pairs:
         raise InputError(
             f'No id of {predictions} (such as "{candidates[0][0]}") occurs in {references} '
-            f'(such as "{targets[0][0]}"); give the {names[1]}s that belong to these {names[0]}s.'
+            f'(such as "{targets[0][0]}"); '
+            f"give the {_plural(names[1])} that belong to these {_plural(names[0])}."
         )
     without_prediction, without_reference = len(targets) - len(pairs), len(candidates) - len(pairs)
     if without_prediction:
         logger.warning(
-            "%s: %d of %d %ss have no %s and are not scored.",
-            references, without_prediction, len(targets), names[1], names[0],
+            "%s: %d of %d %s have no %s and are not scored.",
+            references, without_prediction, len(targets), _plural(names[1]), names[0],
         )  # fmt: skip
     if without_reference:
         logger.warning(
-            "%s: %d of %d %ss have no %s and are not scored.",
-            predictions, without_reference, len(candidates), names[0], names[1],
+            "%s: %d of %d %s have no %s and are not scored.",
+            predictions, without_reference, len(candidates), _plural(names[0]), names[1],
         )  # fmt: skip
     return _joined(pairs, "id", names, without_prediction, without_reference)
 
@@ -128,9 +128,11 @@ def _joined(
     scored = [(prediction, texts) for prediction, texts in filled if texts]
     empty = len(filled) - len(scored)
     if not scored:
-        raise InputError(f"No {names[1]} has any text; give {names[1]}s to compare the {names[0]}s with.")
+        raise InputError(
+            f"No {names[1]} has any text; give {_plural(names[1])} to compare the {_plural(names[0])} with."
+        )
     if empty:
-        logger.warning("%d %ss are empty and are not scored.", empty, names[1])
+        logger.warning("%d %s are empty and are not scored.", empty, _plural(names[1]))
     return Joined(
         predictions=[prediction for prediction, _ in scored],
         references=[texts for _, texts in scored],
@@ -139,3 +141,7 @@ def _joined(
         predictions_without_reference=without_reference,
         references_empty=empty,
     )
+
+
+def _plural(name: str) -> str:
+    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"

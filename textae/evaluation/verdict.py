@@ -29,8 +29,11 @@ def worth(losses: dict[str, float]) -> float:
 
 
 def shuffling_cost(losses: dict[str, float]) -> float:
-    """Share of a text's :func:`worth` that goes when its words are shuffled."""
-    return (losses["shuffled"] - losses["written"]) / worth(losses)
+    """Share of a text's :func:`worth` that goes when its words are shuffled, between 0 and 1.
+
+    A reader that is misled loses more than that, but there is no more to lose than what was told.
+    """
+    return min(1.0, max(0.0, (losses["shuffled"] - losses["written"]) / worth(losses)))
 
 
 def judge(losses: Losses) -> dict[str, Any]:
