@@ -86,7 +86,7 @@ def test_documents_are_normalised_and_each_is_there_once(tmp_path):
     settings = NormalizationConfig(lowercase=True)
     assert read_documents([str(file)], ["document", "body"], settings) == ["rain fell", "b"]
     file.write_text('{"body": " "}\n')
-    with pytest.raises(InputError, match="d.jsonl: there is no document in it"):
+    with pytest.raises(InputError, match=r"d\.jsonl: there is no document in it"):
         read_documents([str(file)], ["body"], settings)
 
 
@@ -113,7 +113,7 @@ def test_a_fresh_reader_is_the_model_s_in_shape_and_follows_the_seed(tiny_model,
 
 
 def test_training_that_breaks_down_is_told(tiny_model, sentences):
-    with pytest.raises(InputError, match="broke down at step .*; lower --learning-rate"):
+    with pytest.raises(InputError, match=r"broke down at step \d+; lower --learning-rate"):
         train_fresh_reader(tiny_model, sentences, sentences, steps=40, batch_size=8, learning_rate=1e30)
 
 

@@ -95,8 +95,8 @@ UNLIKE = [f"x{number} y{number}" for number in range(9)]
             "the length is at its bound: as long as can be",
         ),
         (
-            UNLIKE[:8] + ["a a", "b b"],
-            UNLIKE + ["a a"],
+            [*UNLIKE[:8], "a a", "b b"],
+            [*UNLIKE, "a a"],
             {},
             "summaries stutter: with a word repeated at once",
         ),
