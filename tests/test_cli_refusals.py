@@ -88,6 +88,27 @@ def refusal(capsys, *words):
             "evaluate --model x=a x=b --data d",
             '--model: "x" is given twice; give each model a name of its own, NAME=PATH',
         ),
+        ("audit", "nothing to audit; give --model M --data F, or --summaries F"),
+        ("audit --model m", "--model wants --data F, documents that it has not seen in training"),
+        ("audit --documents g", "--documents G wants --summaries F, what was written of them"),
+        ("audit --model m --summaries s", "--model and --summaries exclude each other; take one of them"),
+        (
+            "audit --summaries s --beams 2",
+            "--beams is for --model and means nothing with --summaries; leave it out",
+        ),
+        (
+            "audit --summaries s --learning-rate 0.1",
+            "--learning-rate is for --model and means nothing with --summaries; leave it out",
+        ),
+        (
+            "audit --model m --data d --function-words f",
+            "--function-words is for --summaries and means nothing with --model; leave it out",
+        ),
+        (
+            "audit --model m --data d --steps 0",
+            'argument --steps: wants a whole number of at least 1, not "0"; see textae audit --help',
+        ),
+        ("audit --summaries none.txt", "none.txt does not exist"),
         (
             "evaluate --model m --data d --multiple worst",
             "argument --multiple: invalid choice: 'worst' (choose from 'average', 'best'); see textae",
@@ -107,7 +128,7 @@ def test_an_unknown_setting_is_refused(recipe, capsys):
 def test_without_a_command_there_is_help(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out
-    for name in ("train", "summarize", "reconstruct", "evaluate"):
+    for name in ("train", "summarize", "reconstruct", "evaluate", "audit"):
         assert f"\n    {name}" in text
 
 

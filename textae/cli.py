@@ -116,6 +116,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, _Parser]]:
         (commands.summarize, _summarize_arguments),
         (commands.reconstruct, _reconstruct_arguments),
         (commands.evaluate, _evaluate_arguments),
+        (commands.audit, _audit_arguments),
     ):
         name, sentence = run.__name__, str(run.__doc__).partition("\n")[0]
         by_name[name] = group.add_parser(
@@ -229,6 +230,45 @@ def _evaluate_arguments(parser: _Parser) -> None:
     )
     add("--json", metavar="F|-", help="write the figures here; with - they alone go to standard output")
     add("--seed", type=_whole(0), default=0, metavar="N", help="seed of the bootstrap (default: 0)")
+
+
+def _audit_arguments(parser: _Parser) -> None:
+    parser.usage = (
+        "textae audit --model M --data F [F ...] [--train F [F ...]] [options]\n"
+        "       textae audit --summaries F [--documents G] [options]"
+    )
+    model = parser.add_argument_group("are a model's summaries a private code?").add_argument
+    model("--model", metavar="M", help="a trained model (folder or Hub name)")
+    model("--data", nargs="+", metavar="F", help="documents that it has not seen in training")
+    model(
+        "--train",
+        nargs="+",
+        metavar="F",
+        help="other documents for fresh readers to learn from (default: four fifths of --data)",
+    )
+    model("--steps", type=_whole(1), metavar="N", help="steps of each fresh reader (default: 400)")
+    model(
+        "--learning-rate",
+        type=_above_zero,
+        metavar="X",
+        help="of fresh readers, at its highest (default: 0.001)",
+    )
+    model("--limit", type=_whole(1), metavar="N", help="audit only so many documents, spread evenly")
+    model("--batch-size", type=_whole(1), metavar="N", help="texts at a time (default: 64)")
+    model("--seed", type=_whole(0), metavar="N", help="seed of split, readers and shuffling (default: 0)")
+    _length_arguments(parser)
+    outputs = parser.add_argument_group("have a system's summaries collapsed?").add_argument
+    outputs("--summaries", metavar="F", help="summaries that some system wrote")
+    outputs("--documents", metavar="G", help="their documents; joined by id where both have one")
+    outputs("--summary-column", nargs="+", metavar="NAME", help="columns that may hold the summary")
+    outputs(
+        "--function-words",
+        metavar="F",
+        help="words that hardly end a text, one a line (default: learned from frequent words)",
+    )
+    add = parser.add_argument_group("both").add_argument
+    add("--document-column", nargs="+", metavar="NAME", help="columns that may hold the document")
+    add("--json", metavar="F|-", help="write the figures here; with - they alone go to standard output")
 
 
 def _corpus_arguments(parser: _Parser, what: str) -> None:

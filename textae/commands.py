@@ -40,6 +40,17 @@ _MODEL_ONLY = (
     "save_predictions",
     "examples",
 )
+_AUDIT_MODEL_ONLY = (
+    "data",
+    "train",
+    "steps",
+    "learning_rate",
+    "limit",
+    "batch_size",
+    "seed",
+    "words",
+    "num_beams",
+)
 
 
 def train(arguments: Namespace) -> None:
@@ -99,6 +110,23 @@ def evaluate(arguments: Namespace) -> None:
     print(markdown_table(report), file=screen)
     if report.get("examples"):
         print(f"\n{example_text(report)}", file=screen)
+    if arguments.json is not None:
+        write_json(report, arguments.json)
+
+
+def audit(arguments: Namespace) -> None:
+    """Tell whether summaries are a private code, and whether they have collapsed."""
+    find = _audit_model if arguments.summaries is None and arguments.documents is None else _audit_summaries
+    if not is_main_process():
+        return
+    from textae.evaluation.audit_tables import audit_text, collapse_text
+    from textae.evaluation.files import check_writable, write_json
+
+    if arguments.json not in (None, "-"):
+        check_writable(arguments.json)
+    report = find(arguments)
+    screen = sys.stderr if arguments.json == "-" else sys.stdout
+    print(audit_text(report) if "verdict" in report else collapse_text(report), file=screen)
     if arguments.json is not None:
         write_json(report, arguments.json)
 
@@ -205,6 +233,55 @@ def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, A
         chosen = options if name == last else {**options, "judge_baselines": False, "examples": 0}
         reports[name] = evaluate_model(_load_model(path), arguments.data, **chosen, **protocol)
     return next(iter(reports.values())) if list(reports) == ["model"] else merge_reports(reports)
+
+
+def _audit_model(arguments: Namespace) -> dict[str, Any]:
+    if arguments.model is None:
+        raise InputError("nothing to audit; give --model M --data F, or --summaries F")
+    if arguments.data is None:
+        raise InputError("--model wants --data F, documents that it has not seen in training")
+    for name in _given(arguments, ("function_words", "summary_column")):
+        raise InputError(
+            f"--{name.replace('_', '-')} is for --summaries and means nothing with --model; leave it out"
+        )
+    names = (
+        "train",
+        "limit",
+        "steps",
+        "learning_rate",
+        "batch_size",
+        "seed",
+        "words",
+        "max_words",
+        "num_beams",
+    )
+    options = _given(arguments, names)
+    if arguments.document_column is not None:
+        options["document_columns"] = arguments.document_column
+    model = _load_model(arguments.model)
+    from textae.evaluation.audit import audit_model
+
+    return audit_model(model, arguments.data, **options)
+
+
+def _audit_summaries(arguments: Namespace) -> dict[str, Any]:
+    if arguments.model is not None:
+        raise InputError("--model and --summaries exclude each other; take one of them")
+    if arguments.summaries is None:
+        raise InputError("--documents G wants --summaries F, what was written of them")
+    for name in _given(arguments, _AUDIT_MODEL_ONLY):
+        option = {"num_beams": "beams"}.get(name, name).replace("_", "-")
+        raise InputError(f"--{option} is for --model and means nothing with --summaries; leave it out")
+    from textae.evaluation.collapse import collapse_of_files
+
+    columns = {
+        "summary_columns": arguments.summary_column,
+        "document_columns": arguments.document_column,
+        "maximum_words": arguments.max_words,
+        "function_words": arguments.function_words,
+    }
+    given = {name: value for name, value in columns.items() if value is not None}
+    return collapse_of_files(arguments.summaries, arguments.documents, **given)
 
 
 def _named_models(given: list[str]) -> dict[str, str]:

@@ -3,19 +3,7 @@
 import pytest
 
 from textae.config import OptimizerConfig, TrainingConfig
-from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, ramp, set_learning_rates
-
-
-def test_ramp_rises_linearly_and_falls_to_a_fifth():
-    factors = [ramp(step, steps=12, rise=2) for step in range(13)]
-    assert factors[:4] == [0.5, 1.0, 1.0, pytest.approx(0.92)]
-    assert factors[7] == pytest.approx(0.6)
-    assert factors[12] == pytest.approx(0.2)
-
-
-def test_ramp_without_a_rise_or_without_a_fall():
-    assert ramp(0, steps=4, rise=0) == 1.0
-    assert ramp(3, steps=3, rise=3) == 1.0
+from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
 
 
 def test_learning_rates_of_both_phases():

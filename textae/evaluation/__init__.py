@@ -1,1 +1,1 @@
-"""How good summaries are: ROUGE, baselines, measures of a model's own, tables."""
+"""How good summaries are: ROUGE, baselines, measures of a model's own, audits, tables."""

@@ -36,12 +36,13 @@ def read_joined(
     references: str,
     prediction_columns: Sequence[str] = PREDICTION_COLUMNS,
     reference_columns: Sequence[str] = REFERENCE_COLUMNS,
+    names: tuple[str, str] = ("prediction", "reference"),
 ) -> Joined:
     """Read two sources and join them on ``id`` where both have one, else by order.
 
     A prediction is a text (or a list of one), a reference a text or a list of texts; a plain text
     file has one on each line, and an empty line is an empty prediction. Ids without a partner are
-    left out with a warning that says how many.
+    left out with a warning that says how many. ``names`` are what messages call the two.
 
     Raises:
         InputError: for anything wrong with a source; different counts when joining by order;
@@ -49,24 +50,27 @@ def read_joined(
             that is a list of several; no reference with any text.
     """
     if predictions == references == "-":
-        raise InputError("Predictions and references both come from standard input; give one as a file.")
+        both = f"{_plural(names[0]).capitalize()} and {_plural(names[1])}"
+        raise InputError(f"{both} both come from standard input; give one as a file.")
     candidates = _read(predictions, prediction_columns)
     targets = _read(references, reference_columns)
     for number, (_, texts) in enumerate(candidates, start=1):
         if len(texts) != 1:
             raise InputError(
-                f"{predictions}: prediction {number} is a list of {len(texts)} texts; give one text."
+                f"{predictions}: {names[0]} {number} is a list of {len(texts)} texts; give one text."
             )
     if all(any(identifier is not None for identifier, _ in rows) for rows in (candidates, targets)):
         _check_ids(predictions, candidates)
         _check_ids(references, targets)
-        return _join_by_id(predictions, candidates, references, targets)
+        return _join_by_id(predictions, candidates, references, targets, names)
     if len(candidates) != len(targets):
         raise InputError(
-            f"{predictions} has {len(candidates)} predictions and {references} has {len(targets)} "
-            f'references; make the counts equal, or give both an "id" column.'
+            f"{predictions} has {len(candidates)} {_plural(names[0])} and {references} has {len(targets)} "
+            f'{_plural(names[1])}; make the counts equal, or give both an "id" column.'
         )
-    return _joined([(one[1][0], two[1]) for one, two in zip(candidates, targets, strict=True)], "order")
+    return _joined(
+        [(one[1][0], two[1]) for one, two in zip(candidates, targets, strict=True)], "order", names
+    )
 
 
 def _read(source: str, columns: Sequence[str]) -> _Rows:
@@ -87,31 +91,35 @@ def _check_ids(source: str, rows: _Rows) -> None:
         raise InputError(f'{source}: id "{identifier}" occurs {count} times; make ids unique.')
 
 
-def _join_by_id(predictions: str, candidates: _Rows, references: str, targets: _Rows) -> Joined:
+def _join_by_id(
+    predictions: str, candidates: _Rows, references: str, targets: _Rows, names: tuple[str, str]
+) -> Joined:
     found = {identifier: texts[0] for identifier, texts in candidates}
     pairs = [(found[identifier], texts) for identifier, texts in targets if identifier in found]
     if not pairs:
         raise InputError(
             f'No id of {predictions} (such as "{candidates[0][0]}") occurs in {references} '
-            f'(such as "{targets[0][0]}"); give the references that belong to these predictions.'
+            f'(such as "{targets[0][0]}"); '
+            f"give the {_plural(names[1])} that belong to these {_plural(names[0])}."
         )
     without_prediction, without_reference = len(targets) - len(pairs), len(candidates) - len(pairs)
     if without_prediction:
         logger.warning(
-            "%s: %d of %d references have no prediction and are not scored.",
-            references, without_prediction, len(targets),
+            "%s: %d of %d %s have no %s and are not scored.",
+            references, without_prediction, len(targets), _plural(names[1]), names[0],
         )  # fmt: skip
     if without_reference:
         logger.warning(
-            "%s: %d of %d predictions have no reference and are not scored.",
-            predictions, without_reference, len(candidates),
+            "%s: %d of %d %s have no %s and are not scored.",
+            predictions, without_reference, len(candidates), _plural(names[0]), names[1],
         )  # fmt: skip
-    return _joined(pairs, "id", without_prediction, without_reference)
+    return _joined(pairs, "id", names, without_prediction, without_reference)
 
 
 def _joined(
     pairs: list[tuple[str, list[str]]],
     joined_by: str,
+    names: tuple[str, str],
     without_prediction: int = 0,
     without_reference: int = 0,
 ) -> Joined:
@@ -120,9 +128,11 @@ def _joined(
     scored = [(prediction, texts) for prediction, texts in filled if texts]
     empty = len(filled) - len(scored)
     if not scored:
-        raise InputError("No reference has any text; give references to compare the predictions with.")
+        raise InputError(
+            f"No {names[1]} has any text; give {_plural(names[1])} to compare the {_plural(names[0])} with."
+        )
     if empty:
-        logger.warning("%d references are empty and are not scored.", empty)
+        logger.warning("%d %s are empty and are not scored.", empty, _plural(names[1]))
     return Joined(
         predictions=[prediction for prediction, _ in scored],
         references=[texts for _, texts in scored],
@@ -131,3 +141,7 @@ def _joined(
         predictions_without_reference=without_reference,
         references_empty=empty,
     )
+
+
+def _plural(name: str) -> str:
+    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"

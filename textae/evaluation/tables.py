@@ -54,12 +54,17 @@ def markdown_table(report: dict[str, Any]) -> str:
     ]
     rows = [["system", *(title for title, _ in columns)]]
     rows += [[name, *(cell(row) for _, cell in columns)] for name, row in systems.items()]
+    count = next(iter(systems.values()))["count"]
+    legend = _legend([title for title, _ in columns])
+    return "\n".join([*aligned(rows), "", _protocol_line(protocol, count), *legend])
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table: the first row is its head, columns but the first are set to the right."""
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     lines = [_line(row, widths) for row in rows]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines.insert(1, _line(rule, widths))
-    count = next(iter(systems.values()))["count"]
-    return "\n".join([*lines, "", _protocol_line(protocol, count), *_legend([title for title, _ in columns])])
+    return [lines[0], _line(rule, widths), *lines[1:]]
 
 
 def _line(cells: list[str], widths: list[int]) -> str:

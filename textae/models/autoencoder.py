@@ -55,6 +55,7 @@ class TextAutoencoder(nn.Module):
         )
         self.encoder = Encoder(Backbone(encoder), config.encoder, vocabulary)
         self.reconstructor = Reconstructor(Backbone(reconstructor), config.reconstructor, vocabulary)
+        self.positions = positions
         for part in (self.encoder, self.reconstructor):
             limit = part.backbone.positions
             if limit is not None and longest + EXTRA_POSITIONS > limit:
@@ -87,6 +88,16 @@ class TextAutoencoder(nn.Module):
         if reader.predict is not None:
             human = reader.log_probabilities(inputs.sentences.first(inputs.human))
         return AutoencoderOutputs(summaries, mean, documents, *reader.judge(inputs.sentences), human)
+
+    def fresh_reconstructor(self) -> Reconstructor:
+        """A reconstructor of the same configuration that has learned nothing from this model.
+
+        Raises:
+            InputError: if it starts from a checkpoint, and that cannot be loaded.
+        """
+        settings = self.config.reconstructor
+        network = build_network(settings, self.vocabulary, self.positions)
+        return Reconstructor(Backbone(network), settings, self.vocabulary).to(self.device)
 
     # What people do with a model -----------------------------------------------------------------
 
@@ -206,7 +217,12 @@ class TextAutoencoder(nn.Module):
 
     @torch.no_grad()
     def reconstruction_loss(
-        self, documents: list[str], summaries: list[str] | None = None, *, batch_size: int = 64
+        self,
+        documents: list[str],
+        summaries: list[str] | None = None,
+        *,
+        batch_size: int = 64,
+        reconstructor: Reconstructor | None = None,
     ) -> list[float]:
         """Nats per token of each document when it is restored from its summary.
 
@@ -214,6 +230,7 @@ class TextAutoencoder(nn.Module):
             documents: texts; an empty one has the loss 0.
             summaries: one for each document; the model's own if not given.
             batch_size: documents in one pass.
+            reconstructor: reads instead of the model's own; for an audit.
 
         Raises:
             InputError: if the numbers of documents and summaries differ, or ``batch_size`` is below 1.
@@ -229,12 +246,13 @@ class TextAutoencoder(nn.Module):
         codes = self.prepare(summaries, self.config.max_document_tokens)
         order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
         losses = [0.0] * len(rows)
-        with _evaluating(self):
+        reader = self.reconstructor if reconstructor is None else reconstructor
+        with _evaluating(self), _evaluating(reader):
             for begin in range(0, len(order), batch_size):
                 chosen = order[begin : begin + batch_size]
                 source = pad_texts([codes[i] for i in chosen], self.vocabulary, self.device)
                 target = self.sentences([rows[i] for i in chosen])
-                log_probabilities = self.reconstructor.document_log_probabilities(source, target)
+                log_probabilities = reader.document_log_probabilities(source, target)
                 means = -log_probabilities.sum(1) / target.mask.sum(1)
                 for i, loss in zip(chosen, means.tolist(), strict=True):
                     losses[i] = loss

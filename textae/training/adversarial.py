@@ -6,6 +6,7 @@ import torch
 
 from textae.config import TrainingConfig
 from textae.data.batches import Example, TokenBatch, pad_rows
+from textae.data.collapse import repetitions
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import count_words, split_words
 from textae.models.autoencoder import TextAutoencoder
@@ -22,7 +23,7 @@ from textae.training.advantage import (
 )
 from textae.training.reduce import Reduce
 from textae.training.reward_models import RewardModels
-from textae.training.rewards import REWARDS, Rollout, repetitions
+from textae.training.rewards import REWARDS, Rollout
 from textae.training.warmup import discriminator_loss, ending_loss, language_loss
 
 

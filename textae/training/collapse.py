@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
+from textae.data.collapse import FEWEST_WORDS, MOST_REPEATED, MOST_REPETITIVE, repeated_share
+
 
 @dataclass
 class CollapseSigns:
@@ -31,8 +33,7 @@ class CollapseSigns:
 
     def repeated_summaries(self) -> float:
         """Share of the summaries in the window that another one equals."""
-        texts = [text for step in self.texts for text in step]
-        return 1.0 - len(set(texts)) / max(1, len(texts))
+        return repeated_share([text for step in self.texts for text in step])
 
     def warnings(self) -> list[str]:
         """One sentence for each sign that shows; none before the window is full."""
@@ -47,13 +48,13 @@ class CollapseSigns:
                 f"length at its bound: {words:.1f} words on average, {unfinished:.0%} do not end; "
                 "raise adversarial.rewards.length.weight"
             )
-        if words < 2:
+        if words < FEWEST_WORDS:
             found.append(f"summaries are nearly empty: {words:.1f} words; lower adversarial.learning_rate")
-        if repeated > 0.3:
+        if repeated > MOST_REPEATED:
             found.append(
                 f"{repeated:.0%} of summaries are repeated; raise adversarial.rewards.reconstruction.weight"
             )
-        if self._mean("summary/repetitive") > 0.5:
+        if self._mean("summary/repetitive") > MOST_REPETITIVE:
             found.append("summaries repeat themselves; raise adversarial.rewards.repetition.weight")
         if accuracy > 0.97:
             found.append(

@@ -4,28 +4,19 @@ import torch
 
 from textae.config import OptimizerConfig, TrainingConfig
 from textae.models.autoencoder import TextAutoencoder
+from textae.models.learning import adamw, decay_groups, ramp
 
 NETWORKS = ("encoder", "reconstructor", "discriminator")
 
 
 def build_optimizer(model: TextAutoencoder, config: OptimizerConfig) -> torch.optim.AdamW:
     """Two parameter groups a network: matrices with weight decay, biases and norms without."""
-    groups = []
-    for name in NETWORKS:
-        parameters = [p for p in getattr(model, name).parameters() if p.requires_grad]
-        for decays in (True, False):
-            chosen = [p for p in parameters if (p.dim() >= 2) == decays]
-            decay = config.weight_decay if decays else 0.0
-            groups.append({"params": chosen, "weight_decay": decay, "network": name, "lr": 0.0})
-    betas = (config.adam_beta1, config.adam_beta2)
-    return torch.optim.AdamW(groups, lr=0.0, betas=betas, fused=True)
-
-
-def ramp(step: int, steps: int, rise: int) -> float:
-    """Factor on a learning rate: rises linearly over ``rise`` steps, then falls linearly to a fifth."""
-    if step < rise:
-        return (step + 1) / rise
-    return 1.0 - 0.8 * (step - rise) / max(1, steps - rise)
+    groups = [
+        {**group, "network": name}
+        for name in NETWORKS
+        for group in decay_groups(getattr(model, name), config.weight_decay)
+    ]
+    return adamw(groups, config)
 
 
 def learning_rates(config: TrainingConfig, step: int) -> dict[str, float]:

@@ -7,12 +7,12 @@ own through ``adversarial.custom_rewards`` (:mod:`textae.training.custom_rewards
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 
 from textae.data.batches import TokenBatch
-from textae.data.words import LONGEST_FUNCTION_WORD, split_words
+from textae.data.collapse import repetitions
+from textae.data.words import split_words
 from textae.models.discriminator import LOG_ODDS_BOUND
 
 # In words: what a summary that was cut off instead of ending by itself is charged.
@@ -91,24 +91,9 @@ def length(rollout: Rollout) -> torch.Tensor:
 
 
 def repetition(rollout: Rollout) -> torch.Tensor:
-    """Minus the number (N,) of :func:`repetitions`."""
+    """Minus the number (N,) of :func:`~textae.data.collapse.repetitions`."""
     counts = [repetitions(split_words(text)) for text in rollout.texts]
     return -torch.tensor(counts, dtype=torch.float32, device=rollout.words.device)
-
-
-def repetitions(words: list[str]) -> int:
-    """Count what a headline does not say twice.
-
-    These are words that repeat the word before, bigrams that stood before, and words of more than
-    three letters that stood before: function words may come again, ``japan 's ... nec 's`` too.
-
-    >>> repetitions("rain rain in the north and in the south".split())
-    3
-    """
-    bigrams = list(pairwise(words))
-    long = [word for word in words if len(word) > LONGEST_FUNCTION_WORD]
-    at_once = sum(first == second for first, second in bigrams)
-    return at_once + len(bigrams) - len(set(bigrams)) + len(long) - len(set(long))
 
 
 def kl(rollout: Rollout) -> torch.Tensor:

@@ -14,6 +14,7 @@ from textae.data.noise import break_sentence
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import join_words, split_words
 from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
+from textae.models.learning import hide_tokens
 from textae.training.denoising import NoisySentences
 from textae.training.reduce import Reduce
 
@@ -133,8 +134,8 @@ class WarmupBatches:
             hints=torch.tensor(hints, device=device),
             reconstructor_source=self._source(code_rows, device),
             reconstructor_target=document_batch,
-            reconstructor_inputs=document_batch.ids.masked_fill(
-                (dropped < config.noise.reconstructor_word_dropout) & document_batch.mask, vocabulary.mask
+            reconstructor_inputs=hide_tokens(
+                document_batch, dropped, config.noise.reconstructor_word_dropout, vocabulary.mask
             ),
             sentences=self._ended(real + vocabulary.encode(fakes, longest), device),
             human=len(real),
