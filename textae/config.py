@@ -246,8 +246,18 @@ class CustomRewardConfig(RewardConfig):
 
 @dataclass
 class AdversarialConfig:
-    """The reinforcement-learning phase."""
+    """The phase in which the three networks learn from each other."""
 
+    estimator: Literal["reinforce", "gumbel", "wgan"] = "reinforce"
+    """How the encoder learns through words: rewards, Gumbel-softmax gradients, or a Wasserstein critic's."""
+    gumbel_temperature: float = 0.5
+    """With gumbel and wgan, the softmax of this temperature gives a sampled word its gradient."""
+    gumbel_final_temperature: float | None = None
+    """What that temperature falls to by the last step; null: it stays."""
+    wgan_output: Literal["soft", "straight_through"] = "soft"
+    """What critic and reconstructor read with wgan: the encoder's distributions, or its words one-hot."""
+    wgan_gradient_penalty: float = 10.0
+    """Weight of the penalty that keeps the norm of the critic's gradient near 1."""
     steps: int = 400
     """Number of optimizer steps."""
     documents_per_batch: int = 64
@@ -371,7 +381,7 @@ class TrainingConfig:
     warmup: WarmupConfig = field(default_factory=WarmupConfig)
     """What the networks learn before they meet."""
     adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
-    """The reinforcement-learning phase."""
+    """The phase in which the networks learn from each other."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """AdamW."""
     run: RunConfig = field(default_factory=RunConfig)

@@ -47,6 +47,7 @@ _AT_LEAST = {
 _POSITIVE = (
     "warmup.learning_rate",
     "warmup.discriminator_learning_rate",
+    "adversarial.gumbel_temperature",
     "adversarial.learning_rate",
     "adversarial.reconstructor_learning_rate",
     "adversarial.discriminator_learning_rate",
@@ -54,6 +55,7 @@ _POSITIVE = (
 )
 
 _NOT_NEGATIVE = (
+    "adversarial.wgan_gradient_penalty",
     "decoding.length_penalty",
     "decoding.encoder_weight",
     "decoding.reconstruction_weight",
@@ -109,8 +111,9 @@ def validate(config: TrainingConfig) -> None:
         _require(config, name, attrgetter(name)(config) >= least, f"must be at least {least}")
     for name in _POSITIVE:
         _require(config, name, attrgetter(name)(config) > 0, "must be above 0")
-    rate = config.warmup.reconstructor_learning_rate
-    _require(config, "warmup.reconstructor_learning_rate", rate is None or rate > 0, "must be above 0")
+    for name in ("warmup.reconstructor_learning_rate", "adversarial.gumbel_final_temperature"):
+        value = attrgetter(name)(config)
+        _require(config, name, value is None or value > 0, "must be above 0")
     for name in _NOT_NEGATIVE:
         value = attrgetter(name)(config)
         _require(config, name, value >= 0, "must not be below 0")
@@ -212,6 +215,9 @@ def _validate_adversarial(config: TrainingConfig) -> None:
         )
     for name, reward in adversarial.custom_rewards.items():
         _validate_custom_reward(name, reward)
+    if adversarial.estimator != "reinforce":
+        _validate_relaxed(config)
+        return
     if adversarial.samples < 2 and adversarial.baseline == "leave_one_out":
         raise InputError(
             f"adversarial.samples = {adversarial.samples} leaves nothing to compare with when "
@@ -240,6 +246,42 @@ def _validate_custom_reward(name: str, reward: CustomRewardConfig) -> None:
         raise InputError(f'{where}.function = "{reward.function}" must be written as package.module:callable')
     if reward.weight < 0:
         raise InputError(f"{where}.weight = {reward.weight} must not be below 0")
+
+
+# What only REINFORCE can use.
+_OF_REINFORCE = (
+    "adversarial.baseline",
+    "adversarial.reader_discount",
+    "adversarial.reconstructor_samples",
+    "adversarial.relative_reconstruction",
+    "adversarial.similarity_encoder",
+    "adversarial.custom_rewards",
+    "adversarial.weigh_content",
+)
+# Rewards that are no function of anything differentiable; a default weight counts for REINFORCE alone.
+_WITHOUT_GRADIENT = ("length", "repetition", "fluency", "topic", "encoder")
+
+
+def _validate_relaxed(config: TrainingConfig) -> None:
+    """Refuse what an estimator with gradients through the summary would have to ignore."""
+    estimator, defaults = config.adversarial.estimator, TrainingConfig()
+    names = list(_OF_REINFORCE)
+    if estimator == "wgan":
+        names.append("adversarial.real_label")
+    for name in names:
+        value, default = attrgetter(name)(config), attrgetter(name)(defaults)
+        if value != default:
+            raise InputError(
+                f"{name} = {value} says nothing to adversarial.estimator = {estimator}; leave it out"
+            )
+    for reward in _WITHOUT_GRADIENT:
+        name = f"adversarial.rewards.{reward}.weight"
+        weight = attrgetter(name)(config)
+        if weight not in (0, attrgetter(name)(defaults)):
+            raise InputError(
+                f"{name} = {weight} cannot be used by adversarial.estimator = {estimator}, as this reward "
+                "has no gradient; set it to 0 or leave it out"
+            )
 
 
 def _require(config: TrainingConfig, name: str, holds: bool, rule: str) -> None:

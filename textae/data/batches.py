@@ -49,6 +49,19 @@ def pad_rows(rows: list[list[int]], pad: int, device: torch.device | None = None
     return TokenBatch(ids, mask).to(device) if device is not None else TokenBatch(ids, mask)
 
 
+def join_rows(first: TokenBatch, second: TokenBatch, pad: int) -> TokenBatch:
+    """The rows of two batches in one, padded to the longer."""
+    length = max(first.ids.shape[1], second.ids.shape[1])
+
+    def widen(part: torch.Tensor, value: int) -> torch.Tensor:
+        return torch.nn.functional.pad(part, (0, length - part.shape[1]), value=value)
+
+    return TokenBatch(
+        torch.cat([widen(first.ids, pad), widen(second.ids, pad)]),
+        torch.cat([widen(first.mask, 0), widen(second.mask, 0)]),
+    )
+
+
 @dataclass(frozen=True)
 class Example:
     """A text and its token ids."""

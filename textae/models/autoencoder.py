@@ -23,9 +23,10 @@ from textae.models.decoding import decode, pad_texts
 from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
 from textae.models.generation import EXTRA_POSITIONS, check, reconstruction_decoding, summary_decoding
-from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
+from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs, RelaxedInputs
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
+from textae.models.relaxation import relaxed_forward
 from textae.models.reranking import choose, find_candidates
 from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
@@ -70,8 +71,15 @@ class TextAutoencoder(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, inputs: AutoencoderInputs) -> AutoencoderOutputs:
-        """Run all three networks, so that one backward pass trains all three."""
+    def forward(self, inputs: AutoencoderInputs | RelaxedInputs) -> AutoencoderOutputs:
+        """Run all three networks, so that one backward pass trains all three.
+
+        Of :class:`RelaxedInputs` come :class:`~textae.models.inputs.RelaxedOutputs`.
+        """
+        if isinstance(inputs, RelaxedInputs):
+            return relaxed_forward(
+                self.encoder, self.reconstructor, self.discriminator, self.vocabulary, inputs
+            )
         summaries, mean = self.encoder.distribution_at(
             self.encoder.read(inputs.encoder_source),
             inputs.encoder_target,

@@ -4,6 +4,8 @@ Everything above this file sees three calls: ``encode``, ``decode`` and ``logits
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -198,9 +200,16 @@ class Backbone(nn.Module):
         limits = [getattr(config, "max_position_embeddings", None) for config in configs]
         return min((limit for limit in limits if limit is not None), default=None)
 
-    def encode(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Token ids (B, S) and mask (B, S) to states (B, S, W)."""
-        states = self.network.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+    def encode(
+        self, ids: torch.Tensor, mask: torch.Tensor, embedded: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Token ids (B, S) and mask (B, S) to states (B, S, W).
+
+        ``embedded`` (B, S, E) stands for the tokens' embeddings, if given; see :meth:`encoder_embeddings`.
+        """
+        encoder = self.network.get_encoder()
+        with _embedded_as(encoder.get_input_embeddings(), embedded):
+            states = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         if self.is_composite and hasattr(self.network, "enc_to_dec_proj"):
             states = self.network.enc_to_dec_proj(states)
         return states
@@ -211,21 +220,35 @@ class Backbone(nn.Module):
         states: torch.Tensor,
         states_mask: torch.Tensor,
         cache: EncoderDecoderCache | None = None,
+        embedded: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Decoder inputs (N, T), source states (N, S, W) and mask (N, S) to decoder states (N, T, W).
 
-        With a ``cache``, ``inputs`` holds only the tokens that came since the last call.
+        With a ``cache``, ``inputs`` holds only the tokens that came since the last call. ``embedded``
+        (N, T, E) stands for the inputs' embeddings, if given; see :meth:`decoder_embeddings`.
         """
+        decoder = self._decoder
+        with _embedded_as(decoder.get_input_embeddings(), embedded):
+            return decoder(
+                input_ids=inputs,
+                encoder_hidden_states=states,
+                encoder_attention_mask=states_mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            ).last_hidden_state
+
+    @property
+    def _decoder(self) -> Any:
         decoder = self.network.get_decoder()
-        if self.is_composite:
-            decoder = decoder.base_model
-        return decoder(
-            input_ids=inputs,
-            encoder_hidden_states=states,
-            encoder_attention_mask=states_mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        ).last_hidden_state
+        return decoder.base_model if self.is_composite else decoder
+
+    def encoder_embeddings(self) -> torch.Tensor:
+        """What :meth:`encode` makes of each token of the vocabulary (V, E), with gradients."""
+        return _all_rows(self.network.get_encoder().get_input_embeddings())
+
+    def decoder_embeddings(self) -> torch.Tensor:
+        """What :meth:`decode` makes of each token of the vocabulary (V, E), with gradients."""
+        return _all_rows(self._decoder.get_input_embeddings())
 
     def new_cache(self) -> EncoderDecoderCache:
         """An empty key/value cache for :meth:`decode`."""
@@ -244,3 +267,24 @@ class Backbone(nn.Module):
         logits = network.get_output_embeddings()(states).float()
         bias = getattr(network, "final_logits_bias", None)
         return logits if bias is None else logits + bias[0]
+
+
+def _all_rows(embedding: nn.Embedding) -> torch.Tensor:
+    # Not the weight itself: some families scale it on its way.
+    return embedding(torch.arange(embedding.num_embeddings, device=embedding.weight.device))
+
+
+@contextmanager
+def _embedded_as(embedding: nn.Module, embedded: torch.Tensor | None) -> Iterator[None]:
+    """Let ``embedding`` answer with ``embedded``, whatever it is asked; None changes nothing.
+
+    The ``inputs_embeds`` of transformers would not do: families differ in what they scale there.
+    """
+    if embedded is None:
+        yield
+        return
+    handle = embedding.register_forward_hook(lambda *_: embedded)
+    try:
+        yield
+    finally:
+        handle.remove()

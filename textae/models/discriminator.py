@@ -59,7 +59,11 @@ class Discriminator(nn.Module):
 
     def judge(self, sentences: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids (M, T) to two logits (M, T) of each prefix: that it is human, that it is all there is."""
-        states = self._states(sentences)
+        return self.judge_embedded(self.embedding(sentences.ids))
+
+    def judge_embedded(self, embedded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As :meth:`judge`, of embeddings (M, T, W): tokens', or mixtures of tokens'."""
+        states = self._states(embedded)
         return self.score(states).squeeze(-1).float(), self.ending(states).squeeze(-1).float()
 
     def log_probabilities(self, sentences: TokenBatch) -> torch.Tensor:
@@ -70,7 +74,7 @@ class Discriminator(nn.Module):
         """
         if self.predict is None:
             raise RuntimeError("discriminator.language_model is off: it predicts no sentences")
-        states = self._states(sentences)
+        states = self._states(self.embedding(sentences.ids))
         first = self.before_first.to(states.dtype).expand(len(states), 1, -1)
         before = self.predict(torch.cat([first, states[:, :-1]], dim=1))
         logits = (before @ self.embedding.weight.T).float() + self.log_frequencies
@@ -97,13 +101,13 @@ class Discriminator(nn.Module):
         counts = torch.bincount(tokens, minlength=len(self.log_frequencies)) + 0.5
         self.log_frequencies.copy_((counts / counts.sum()).log())
 
-    def _states(self, sentences: TokenBatch) -> torch.Tensor:
-        """Hidden states (M, T, W), each of the tokens up to its own."""
-        embedded = self.dropout(self.embedding(sentences.ids))
+    def _states(self, embedded: torch.Tensor) -> torch.Tensor:
+        """Embeddings (M, T, W) to hidden states (M, T, W), each of the tokens up to its own."""
+        embedded = self.dropout(embedded)
         if self.gru is not None:
             states, _ = self.gru(embedded)
         else:
-            length = sentences.ids.shape[1]
+            length = embedded.shape[1]
             embedded = embedded + self.position.weight[:length]
             causal = nn.Transformer.generate_square_subsequent_mask(length, device=embedded.device)
             # Padding stands at the end, where a causal network never looks back from a real token.

@@ -55,3 +55,51 @@ class AutoencoderOutputs:
     scores: torch.Tensor
     endings: torch.Tensor
     human_log_probabilities: torch.Tensor | None = None
+
+
+@dataclass
+class RelaxedInputs:
+    """One batch for all three networks where summaries are sampled in the forward pass, with gradients.
+
+    Attributes:
+        encoder_source: (B, S) documents.
+        hints: (N,) ids of length tokens, the K = N / B of one document side by side.
+        noise: (N, T, V) standard Gumbel noise: all the randomness of the samples.
+        temperature: of the softmax that gives a sampled token its gradient.
+        soft: let reconstructor and discriminator read the encoder's distributions in place of the tokens.
+        reconstructor_target: (N, S) documents.
+        human: (H, T) human sentences for the discriminator.
+        reconstruction_weight: factor on what the reconstructor's loss tells the encoder.
+        interpolation: (H,) how far from the generated to the human sentence the critic's gradient is
+            taken, between 0 and 1; None where it is not wanted.
+    """
+
+    encoder_source: TokenBatch
+    hints: torch.Tensor
+    noise: torch.Tensor
+    temperature: float
+    soft: bool
+    reconstructor_target: TokenBatch
+    human: TokenBatch
+    reconstruction_weight: float
+    interpolation: torch.Tensor | None = None
+
+
+@dataclass(kw_only=True)
+class RelaxedOutputs(AutoencoderOutputs):
+    """As :class:`AutoencoderOutputs`, for summaries that were sampled on the way.
+
+    Attributes:
+        summaries: (N, T) the sampled tokens with end tokens.
+        sentences: (H + N, T) human sentences and the summaries: what ``scores`` and ``endings`` are of.
+        log_distributions: (N, T, V) log-probabilities of the tokens that could have stood there.
+        reader_scores: (N, T) logits of the summaries, with gradients for the encoder alone;
+            ``scores`` have them for the discriminator alone.
+        gradient_norms: (H,) of the critic between human and generated sentences, or None.
+    """
+
+    summaries: TokenBatch
+    sentences: TokenBatch
+    log_distributions: torch.Tensor
+    reader_scores: torch.Tensor
+    gradient_norms: torch.Tensor | None

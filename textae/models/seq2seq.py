@@ -63,9 +63,9 @@ class Seq2Seq(nn.Module):
         if configured is not None:
             self.start = configured
 
-    def read(self, source: TokenBatch) -> Source:
-        """Encode a batch of sources (B, S)."""
-        states = self.backbone.encode(source.ids, source.mask)
+    def read(self, source: TokenBatch, embedded: torch.Tensor | None = None) -> Source:
+        """Encode a batch of sources (B, S), whose embeddings (B, S, E) may be given."""
+        states = self.backbone.encode(source.ids, source.mask, embedded)
         keys = None if self.copy_head is None else self.copy_head.keys(states)
         return Source(states, source.ids, source.mask, keys, copyable_tokens(source, self.special))
 
@@ -126,6 +126,21 @@ class Seq2Seq(nn.Module):
         copied = copied_log_mass(scores.attention, repeated.ids, targets.ids)
         mixed = mixture_log_probability(scores, generated, copied)
         return mixed.masked_fill(~kept, 0.0), smooth
+
+    def log_distributions(
+        self, source: Source, targets: TokenBatch, hints: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Log-probabilities (N, T, V) of every token of the vocabulary in place of each target token."""
+        rows = len(targets.ids)
+        repeated = source.repeat(rows // source.ids.shape[0])
+        prefix = self.prefix(rows, hints, targets.ids.device)
+        inputs = torch.cat([prefix, targets.ids[:, :-1]], dim=1)
+        hidden = self.backbone.decode(inputs, repeated.states, repeated.mask)[:, prefix.shape[1] - 1 :]
+        logits = self.backbone.logits(hidden)
+        if self.copy_head is None:
+            return logits.log_softmax(dim=-1)
+        scores = self.copy_head(hidden, source.states, source.keys, source.copyable)
+        return mixture_distribution(scores, logits, repeated.ids)
 
     def next_log_probabilities(self, hidden: torch.Tensor, source: Source) -> torch.Tensor:
         """Decoder states (N, W) of the last position to log-probabilities (N, V) of the next token."""

@@ -4,14 +4,10 @@ from dataclasses import dataclass, field
 
 import torch
 
-from textae.config import TrainingConfig
-from textae.data.batches import Example, TokenBatch, pad_rows
-from textae.data.collapse import repetitions
-from textae.data.tokenizer import Vocabulary
-from textae.data.words import count_words, split_words
+from textae.data.batches import Example, TokenBatch, join_rows, pad_rows
+from textae.data.words import count_words
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.decoding import Decoding, decode
-from textae.models.encoder import Encoder
 from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
 from textae.training.advantage import (
     center,
@@ -21,10 +17,9 @@ from textae.training.advantage import (
     position_sums,
     self_critical,
 )
-from textae.training.reduce import Reduce
-from textae.training.reward_models import RewardModels
+from textae.training.estimator import Estimator
 from textae.training.rewards import REWARDS, Rollout
-from textae.training.warmup import discriminator_loss, ending_loss, language_loss
+from textae.training.warmup import discriminator_loss
 
 
 @dataclass
@@ -48,50 +43,22 @@ class Sampled:
     empty: torch.Tensor | None = None
 
 
-class AdversarialStep:
-    """Wang and Lee (2018), with K samples, a baseline of choice, and every reward named.
-
-    Args:
-        config: the whole recipe.
-        vocabulary: of all networks.
-        reference: frozen copy of the warm encoder, outside the trained module.
-        token_weights: (V,) weight of each token in the reconstruction reward.
-        reduce: sums over processes.
-        reward_models: what rewards need besides.
-    """
-
-    def __init__(
-        self,
-        config: TrainingConfig,
-        vocabulary: Vocabulary,
-        reference: Encoder,
-        token_weights: torch.Tensor,
-        reduce: Reduce,
-        reward_models: RewardModels | None = None,
-    ):
-        self.config, self.vocabulary, self.token_weights = config, vocabulary, token_weights
-        self.reference, self.reduce = reference.eval().requires_grad_(False), reduce
-        self.reward_models = reward_models or RewardModels()
-        self.rewards = REWARDS | self.reward_models.custom
+class AdversarialStep(Estimator):
+    """REINFORCE (Wang and Lee 2018), with K samples, a baseline of choice, and every reward named."""
 
     def sample(
         self, model: TextAutoencoder, step: int, rows: range, documents: list[Example], human: list[Example]
     ) -> Sampled:
         """Sample K summaries for one process's ``rows`` of the global batch of ``step``.
 
-        A document is asked for as many words as its human sentence has (which is of other
-        content): so real and sampled sentences have the same lengths, and the discriminator
-        cannot go by length. All random numbers of the global batch are drawn on every process,
-        so that samples do not depend on the number of processes.
+        All random numbers of the global batch are drawn on every process, so that samples do not
+        depend on the number of processes.
         """
         config, vocabulary, device = self.config, self.vocabulary, model.device
         samples = config.adversarial.samples
         limits = config.length
-        words = [
-            min(max(count_words(human[row].text), limits.minimum_words), limits.maximum_words) for row in rows
-        ]
-        sources = pad_rows([vocabulary.as_source(documents[row].ids) for row in rows], vocabulary.pad, device)
-        hints = torch.tensor([vocabulary.hint(count) for count in words], device=device)
+        request = self.request(rows, documents, human, device)
+        sources, hints = request.sources, request.hints
         generator = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
         uniforms = torch.rand(len(documents) * samples, limits.maximum_tokens, 2, generator=generator)
         uniforms = uniforms[rows.start * samples : rows.stop * samples].to(device)
@@ -103,10 +70,7 @@ class AdversarialStep:
         token_rows = summaries.rows()
         texts = vocabulary.decode(token_rows)
         codes = [row[:-1] if row[-1] == vocabulary.end else row for row in token_rows]
-        target = pad_rows([[*documents[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
-        empty = self._given_nothing(model, target)
-        target = target.repeat(group)
-        real = pad_rows([[*human[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
+        empty = self._given_nothing(model, request.targets)
         inputs = AutoencoderInputs(
             encoder_source=sources,
             encoder_target=summaries,
@@ -114,17 +78,20 @@ class AdversarialStep:
             reconstructor_source=pad_rows(
                 [vocabulary.as_source(row) for row in codes], vocabulary.pad, device
             ),
-            reconstructor_target=target,
+            reconstructor_target=request.targets.repeat(group),
             reconstructor_inputs=None,
-            sentences=join_rows(real, summaries, vocabulary.pad),
+            sentences=join_rows(request.human, summaries, vocabulary.pad),
             human=len(rows),
             reconstructor_learned=self._learned(len(texts), group, device),
         )
-        wanted = torch.tensor(words, device=device).repeat_interleave(group)
-        document_texts = [documents[row].text for row in rows]
-        contents = [set(split_words(text)) for text in document_texts]
+        wanted = torch.tensor(request.words, device=device).repeat_interleave(group)
         fluency = self._fluency(model, summaries)
-        return Sampled(inputs, texts, wanted, group, len(rows), contents, fluency, document_texts, empty)
+        contents, documents_read = request.document_words, request.document_texts
+        return Sampled(inputs, texts, wanted, group, len(rows), contents, fluency, documents_read, empty)
+
+    def texts(self, batch: Sampled, outputs: AutoencoderOutputs) -> list[str]:
+        """One sampled summary of each document."""
+        return batch.texts[:: batch.group]
 
     @torch.no_grad()
     def _given_nothing(self, model: TextAutoencoder, documents: TokenBatch) -> torch.Tensor | None:
@@ -193,7 +160,7 @@ class AdversarialStep:
             finished=(target.ids == self.vocabulary.end).any(dim=1),
             document_log_probabilities=restored,
             empty_log_probabilities=empty,
-            document_weights=self._weights(inputs.reconstructor_target),
+            document_weights=self.document_weights(inputs.reconstructor_target),
             scores=scores.detach(),
             log_probabilities=outputs.summary_log_probabilities.detach(),
             reference_log_probabilities=reference,
@@ -215,10 +182,6 @@ class AdversarialStep:
             encoder = torch.cosine_similarity(models.encoder.embed(sampled.texts), each_once)
         return topic, encoder
 
-    def _weights(self, documents: TokenBatch) -> torch.Tensor:
-        weights = self.token_weights.to(documents.ids.device)
-        return weights[documents.ids] * documents.mask
-
     def advantages(self, rollout: Rollout, group: int) -> tuple[torch.Tensor, dict[str, float]]:
         """Sum of the weighted advantages (N, T) of all rewards, and each reward raw and weighted.
 
@@ -231,7 +194,7 @@ class AdversarialStep:
         judged = self._judged(mask, group)
         total = torch.zeros(mask.shape, device=mask.device)
         metrics: dict[str, float] = {}
-        for name, reward in self.rewards.items():
+        for name, reward in (REWARDS | self.reward_models.custom).items():
             settings = config.custom_rewards.get(name) or getattr(config.rewards, name)
             raw = reward(rollout)
             kept = judged if raw.dim() == 2 else judged[:, 0]
@@ -296,56 +259,13 @@ class AdversarialStep:
         discriminator, accuracy = discriminator_loss(
             outputs.scores, sampled.inputs.sentences.mask, sampled.real, config.real_label, reduce
         )
-        ending = ending_loss(outputs.endings, sampled.inputs.sentences.mask, sampled.real, reduce)
+        human, learned = self.learned_from_human(outputs, sampled.inputs.sentences.mask, sampled.real)
         metrics |= {
             "loss/policy": reduce.value(policy),
             "loss/reconstructor": reduce.value(reconstructor),
             "loss/discriminator": reduce.value(discriminator),
-            "loss/ending": reduce.value(ending),
             "discriminator/accuracy": accuracy,
-            **self._describe(rollout, sampled, judged),
+            **learned,
+            **self.describe(rollout, judged, sampled.document_words),
         }
-        total = policy + reconstructor + discriminator + ending
-        if outputs.human_log_probabilities is not None:
-            mask = sampled.inputs.sentences.mask[: sampled.real]
-            language = language_loss(outputs.human_log_probabilities, mask, reduce)
-            metrics["loss/language"] = reduce.value(language)
-            total = total + language
-        return total, metrics
-
-    def _describe(self, rollout: Rollout, sampled: Sampled, judged: torch.Tensor) -> dict[str, float]:
-        reduce, device = self.reduce, judged.device
-        words = [split_words(text) for text in sampled.texts]
-        copied = [
-            sum(word in sampled.document_words[i // sampled.group] for word in summary) / max(1, len(summary))
-            for i, summary in enumerate(words)
-        ]
-        repeated = [float(repetitions(summary) > 0) for summary in words]
-        rows = torch.tensor(float(len(words)), device=device)
-        columns = {
-            "summary/words": rollout.words.float().sum(),
-            "summary/unfinished": (~rollout.finished).float().sum(),
-            "summary/length_error": (rollout.words - rollout.wanted_words).abs().float().sum(),
-            "summary/copied": torch.tensor(sum(copied), device=device),
-            "summary/repetitive": torch.tensor(sum(repeated), device=device),
-        }
-        described = {name: reduce.value(reduce.mean(total, rows)) for name, total in columns.items()}
-        tokens = judged.sum()
-        entropy = reduce.mean(-(rollout.log_probabilities * judged).sum(), tokens)
-        ratio = rollout.log_probabilities - rollout.reference_log_probabilities
-        described["policy/entropy"] = reduce.value(entropy)
-        described["policy/kl"] = reduce.value(reduce.mean((ratio * judged).sum(), tokens))
-        return described
-
-
-def join_rows(first: TokenBatch, second: TokenBatch, pad: int) -> TokenBatch:
-    """The rows of two batches in one, padded to the longer."""
-    length = max(first.ids.shape[1], second.ids.shape[1])
-
-    def widen(part: torch.Tensor, value: int) -> torch.Tensor:
-        return torch.nn.functional.pad(part, (0, length - part.shape[1]), value=value)
-
-    return TokenBatch(
-        torch.cat([widen(first.ids, pad), widen(second.ids, pad)]),
-        torch.cat([widen(first.mask, 0), widen(second.mask, 0)]),
-    )
+        return policy + reconstructor + discriminator + human, metrics

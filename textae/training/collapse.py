@@ -41,7 +41,7 @@ class CollapseSigns:
             return []
         found = []
         words, unfinished = self._mean("summary/words"), self._mean("summary/unfinished")
-        accuracy, divergence = self._mean("discriminator/accuracy"), self._mean("policy/kl")
+        divergence = self._mean("policy/kl")
         repeated, half = self.repeated_summaries(), self.window // 2
         if words > self.maximum_words or unfinished > 0.25:
             found.append(
@@ -56,13 +56,15 @@ class CollapseSigns:
             )
         if self._mean("summary/repetitive") > MOST_REPETITIVE:
             found.append("summaries repeat themselves; raise adversarial.rewards.repetition.weight")
-        if accuracy > 0.97:
-            found.append(
-                f"the discriminator is right {accuracy:.0%} of the time and teaches nothing; "
-                "lower adversarial.discriminator_learning_rate"
-            )
-        if abs(accuracy - 0.5) < 0.02:
-            found.append("the discriminator only guesses; raise adversarial.discriminator_learning_rate")
+        if "discriminator/accuracy" in self.metrics[-1]:  # a Wasserstein critic has none
+            accuracy = self._mean("discriminator/accuracy")
+            if accuracy > 0.97:
+                found.append(
+                    f"the discriminator is right {accuracy:.0%} of the time and teaches nothing; "
+                    "lower adversarial.discriminator_learning_rate"
+                )
+            if abs(accuracy - 0.5) < 0.02:
+                found.append("the discriminator only guesses; raise adversarial.discriminator_learning_rate")
         latest = self._mean("policy/kl", begin=-max(1, self.window // 10))
         if latest > 2.0 * max(divergence, 0.5):
             found.append(f"the divergence from the warm encoder jumped to {latest:.1f} nats a token")

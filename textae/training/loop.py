@@ -20,7 +20,6 @@ from textae.errors import InputError
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.encoder import Encoder
 from textae.settings import save_config
-from textae.training.adversarial import AdversarialStep
 from textae.training.checkpoint import (
     find_checkpoint,
     load_checkpoint,
@@ -32,6 +31,8 @@ from textae.training.checkpoint import (
 )
 from textae.training.collapse import CollapseSigns
 from textae.training.denoising import NoisySentences
+from textae.training.estimator import Estimator
+from textae.training.estimators import ESTIMATORS
 from textae.training.launch import join_processes
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
@@ -65,7 +66,7 @@ class Training:
         self._read_data()
         self._build(checkpoint)
         self.signs = CollapseSigns(config.run.collapse_window, config.length.maximum_words)
-        self.reference: AdversarialStep | None = None
+        self.estimator: Estimator | None = None
         self.best = -float("inf")
         self.step = 0
         state = self._restore(checkpoint) if checkpoint else {}
@@ -191,13 +192,13 @@ class Training:
         )
 
     def _start_adversarial(self) -> None:
-        """Freeze a copy of the warm encoder as the reference of the KL reward."""
+        """Freeze a copy of the warm encoder as the reference of the KL divergence."""
         if self.step > self.config.warmup.steps:
             warm = TextAutoencoder.from_pretrained(self.origin / "warm", self.accelerator.device)
             reference: Encoder = warm.encoder
         else:
             reference = copy.deepcopy(self.model.encoder)
-        self.reference = AdversarialStep(
+        self.estimator = ESTIMATORS[self.config.adversarial.estimator](
             self.config, self.vocabulary, reference, self.token_weights, self.reduce, self.reward_models
         )
 
@@ -222,14 +223,14 @@ class Training:
             loss, metrics = warmup_losses(inputs, outputs, config.warmup.label_smoothing, self.reduce)
         else:
             phase = "adversarial"
-            assert self.reference is not None
+            assert self.estimator is not None
             # The scored policy must be the sampled one, and rewards free of noise: no dropout here.
             self.model.encoder.eval()
             self.model.reconstructor.eval()
-            sampled = self.reference.sample(self.model, self.step, rows, documents, human)
-            outputs = self.module(sampled.inputs)
-            loss, metrics = self.reference.losses(sampled, outputs, self.step - config.warmup.steps)
-            texts = sampled.texts[:: sampled.group]
+            batch = self.estimator.sample(self.model, self.step, rows, documents, human)
+            outputs = self.module(batch.inputs)
+            loss, metrics = self.estimator.losses(batch, outputs, self.step - config.warmup.steps)
+            texts = self.estimator.texts(batch, outputs)
         self.optimizer.zero_grad()
         accelerator.backward(loss)
         for network in NETWORKS:
