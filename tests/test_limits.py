@@ -2,7 +2,7 @@
 
 import pytest
 
-from textae.config import TrainingConfig
+from textae.config import CustomRewardConfig, TrainingConfig
 from textae.errors import InputError
 from textae.limits import validate
 from textae.settings import settings
@@ -19,6 +19,10 @@ def changed(**values):
         assert hasattr(owner, last)
         setattr(owner, last, value)
     return config
+
+
+def own(function, **values):
+    return CustomRewardConfig(function=function, **values)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,35 @@ def changed(**values):
         (
             {"adversarial__rewards__fluency__weight": 0.5},
             "adversarial.rewards.fluency.weight = 0.5 needs discriminator.language_model = true",
+        ),
+        (
+            {"adversarial__rewards__encoder__weight": 0.5},
+            "adversarial.rewards.encoder.weight = 0.5 needs adversarial.similarity_encoder, a folder or "
+            "Hub name of a network that embeds sentences",
+        ),
+        (
+            {"adversarial__custom_rewards": {"topic": own("a:b")}},
+            "adversarial.custom_rewards.topic has the name of a reward that there is; choose another",
+        ),
+        *(
+            (
+                {"adversarial__custom_rewards": {name: own("a:b")}},
+                f'adversarial.custom_rewards: "{name}" must be a name of letters, digits and underscores '
+                "that does not end in _weighted",
+            )
+            for name in ("", "my/own", "a.b", "kl_weighted")
+        ),
+        *(
+            (
+                {"adversarial__custom_rewards": {"own": own(function)}},
+                f'adversarial.custom_rewards.own.function = "{function}" must be written as '
+                "package.module:callable",
+            )
+            for function in ("", "my.rewards", "my.rewards:", ":own", "a:b:c", "a b:c", "../a:b", ".a:b")
+        ),
+        (
+            {"adversarial__custom_rewards": {"own": own("a:b", weight=-1.0)}},
+            "adversarial.custom_rewards.own.weight = -1.0 must not be below 0",
         ),
         (
             {"data__normalization__replacements": {"": "x"}},
@@ -150,6 +183,9 @@ def test_an_unknown_tracker_names_the_nearest():
         {"adversarial__reader_discount": 1.0},
         {"adversarial__reconstructor_samples": 4},
         {"run__trackers": []},
+        {"adversarial__rewards__encoder__weight": 1.0, "adversarial__similarity_encoder": "org/tiny"},
+        {"adversarial__similarity_encoder": "org/tiny"},
+        {"adversarial__custom_rewards": {"own": own("my.rewards:Names.share", weight=0.0)}},
     ],
 )
 def test_unusual_values_that_work_are_let_through(values):

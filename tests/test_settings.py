@@ -6,7 +6,7 @@ import stat
 import pytest
 import yaml
 
-from textae.config import TrainingConfig
+from textae.config import CustomRewardConfig, TrainingConfig
 from textae.errors import InputError
 from textae.settings import (
     config_from_dict,
@@ -230,6 +230,74 @@ def test_every_field_is_a_setting_with_a_sentence():
     table = settings()
     assert list(table) == list(leaves(TrainingConfig()))
     assert [name for name, setting in table.items() if not setting.sentence.endswith((".", "..."))] == []
+
+
+OWN = """
+adversarial:
+  custom_rewards:
+    brevity: {function: my.rewards:brevity, weight: 2}
+    names: {function: "my.rewards:Names.share", normalize: false}
+"""
+
+
+def test_custom_rewards_are_typed_and_come_back_as_they_went(tmp_path):
+    config = load_config(write(tmp_path, OWN))
+    assert config.adversarial.custom_rewards == {
+        "brevity": CustomRewardConfig(2.0, True, "my.rewards:brevity"),
+        "names": CustomRewardConfig(1.0, False, "my.rewards:Names.share"),
+    }
+    assert isinstance(config.adversarial.custom_rewards["brevity"].weight, float)
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml") == config
+    assert config_from_dict(config_to_dict(config)) == config
+
+
+def test_fields_of_custom_rewards_can_be_overridden(tmp_path):
+    path = write(tmp_path, OWN)
+    words = ["--adversarial.custom_rewards.brevity.weight", "0.5"]
+    own = load_config(path, [*words, "--adversarial.custom_rewards.names.normalize"])
+    own = own.adversarial.custom_rewards
+    assert own["brevity"] == CustomRewardConfig(0.5, True, "my.rewards:brevity")
+    assert own["names"].normalize is True
+    # The mapping may come on the command line too, behind the field.
+    mapping = ["--adversarial.custom_rewards", "{brevity: {function: 'a:b'}}"]
+    own = load_config(None, [*words, *mapping]).adversarial.custom_rewards
+    assert own == {"brevity": CustomRewardConfig(0.5, True, "a:b")}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--adversarial.custom_rewards.brevty.weight", "1"],
+            '--adversarial.custom_rewards.brevty.weight: the recipe has no entry "brevty"; '
+            'did you mean "brevity"?',
+        ),
+        (
+            ["--adversarial.custom_rewards.brevity.weight", "much"],
+            "--adversarial.custom_rewards.brevity.weight: wants a number, not much",
+        ),
+        (
+            ["--adversarial.custom_rewards.brevity.wait", "1"],
+            'unknown setting "--adversarial.custom_rewards.brevity.wait"; '
+            'did you mean "--adversarial.custom_rewards"?',
+        ),
+        (
+            ["--adversarial.custom_rewards", "{brevity: 3}"],
+            "--adversarial.custom_rewards.brevity: wants a mapping with weight, normalize, function, not 3",
+        ),
+        (
+            ["--adversarial.custom_rewards", "{brevity: {function: 'a:b', wait: 3}}"],
+            '--adversarial.custom_rewards.brevity: unknown field "wait"; did you mean "weight"?',
+        ),
+        (
+            ["--adversarial.custom_rewards", "{brevity: {function: 'a:b', normalize: 3}}"],
+            "--adversarial.custom_rewards.brevity.normalize: wants true or false, not 3",
+        ),
+    ],
+)
+def test_wrong_custom_rewards_are_refused(tmp_path, words, sentence):
+    assert refusal(write(tmp_path, OWN), *words) == sentence
 
 
 def test_the_help_explains_every_setting():

@@ -230,6 +230,18 @@ class RewardsConfig:
     """Per token, minus the log-ratio to the warm encoder, so that the style it learned is kept."""
     fluency: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.0))
     """Per token, how much likelier human sentences make it there than anywhere; needs language_model."""
+    topic: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.0))
+    """Cosine of summary and document as means of word embeddings that are learned on the corpus."""
+    encoder: RewardConfig = field(default_factory=lambda: RewardConfig(weight=0.0))
+    """Cosine of summary and document as embedded by a pretrained network; needs similarity_encoder."""
+
+
+@dataclass
+class CustomRewardConfig(RewardConfig):
+    """A reward of the user's own."""
+
+    function: str = ""
+    """Where it is, as package.module:callable."""
 
 
 @dataclass
@@ -260,10 +272,16 @@ class AdversarialConfig:
     """Discount with which a token is paid for the reader's later scores (0.3 in Wang and Lee's code)."""
     weigh_content: bool = False
     """Weigh the document's tokens in the reconstruction reward by their inverse document frequency."""
+    relative_reconstruction: bool = False
+    """Take from the reconstruction reward what an empty summary gets; matters to batch_mean and the log."""
+    similarity_encoder: str | None = None
+    """Folder or Hub name of the pretrained network that embeds summary and document for rewards.encoder."""
     real_label: float = 0.9
     """One-sided label smoothing: the discriminator's target for human sentences."""
     rewards: RewardsConfig = field(default_factory=RewardsConfig)
     """What a summary is paid for."""
+    custom_rewards: dict[str, CustomRewardConfig] = field(default_factory=dict)
+    """Your own, {NAME: {function: package.module:callable, weight: 1.0}}: a Rollout to (N,) or (N, T)."""
 
 
 @dataclass

@@ -3,7 +3,13 @@
 import dataclasses
 from operator import attrgetter
 
-from textae.config import DiscriminatorConfig, NetworkConfig, RewardsConfig, TrainingConfig
+from textae.config import (
+    CustomRewardConfig,
+    DiscriminatorConfig,
+    NetworkConfig,
+    RewardsConfig,
+    TrainingConfig,
+)
 from textae.errors import InputError, nearest
 
 # The smallest whole numbers.
@@ -199,6 +205,13 @@ def _validate_adversarial(config: TrainingConfig) -> None:
         0.5 < adversarial.real_label <= 1,
         "must be above 0.5 and at most 1",
     )
+    if adversarial.rewards.encoder.weight > 0 and not adversarial.similarity_encoder:
+        raise InputError(
+            f"adversarial.rewards.encoder.weight = {adversarial.rewards.encoder.weight} needs "
+            "adversarial.similarity_encoder, a folder or Hub name of a network that embeds sentences"
+        )
+    for name, reward in adversarial.custom_rewards.items():
+        _validate_custom_reward(name, reward)
     if adversarial.samples < 2 and adversarial.baseline == "leave_one_out":
         raise InputError(
             f"adversarial.samples = {adversarial.samples} leaves nothing to compare with when "
@@ -209,6 +222,24 @@ def _validate_adversarial(config: TrainingConfig) -> None:
             "adversarial.samples times adversarial.documents_per_batch must be at least 2 when "
             "adversarial.baseline = batch_mean"
         )
+
+
+def _validate_custom_reward(name: str, reward: CustomRewardConfig) -> None:
+    where = f"adversarial.custom_rewards.{name}"
+    if name in RewardsConfig.__dataclass_fields__:
+        raise InputError(f"{where} has the name of a reward that there is; choose another")
+    # The log has reward/NAME and reward/NAME_weighted.
+    if not name.isidentifier() or name.endswith("_weighted"):
+        raise InputError(
+            f'adversarial.custom_rewards: "{name}" must be a name of letters, digits and underscores that '
+            "does not end in _weighted"
+        )
+    module, colon, function = reward.function.partition(":")
+    parts = [*module.split("."), *function.split(".")]
+    if not colon or not all(part.isidentifier() for part in parts):
+        raise InputError(f'{where}.function = "{reward.function}" must be written as package.module:callable')
+    if reward.weight < 0:
+        raise InputError(f"{where}.weight = {reward.weight} must not be below 0")
 
 
 def _require(config: TrainingConfig, name: str, holds: bool, rule: str) -> None:

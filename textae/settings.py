@@ -210,15 +210,26 @@ def _parse_overrides(words: Sequence[str]) -> dict[str, Any]:
             raise InputError(
                 f'"--{name}" is a section; set one of its fields, such as --{_first_field(name)}'
             )
-        if name not in leaves:
+        setting = leaves.get(name) or _field_of_entry(name)
+        if setting is None:
             guess = nearest(name, leaves).replace('"', '"--', 1)
             raise InputError(f'unknown setting "--{name}"{guess}')
         given = [joined] if equals else []
         while not equals and position < len(words) and not words[position].startswith("--"):
             given.append(words[position])
             position += 1
-        values[name] = _from_words(given, leaves[name])
+        values[name] = _from_words(given, setting)
     return values
+
+
+def _field_of_entry(name: str) -> Setting | None:
+    """The setting of one field of an entry of a mapping, such as ``custom_rewards.NAME.weight``."""
+    entry, _, field = name.rpartition(".")
+    mapping = _table()[0].get(entry.rpartition(".")[0])
+    kind = get_args(mapping.annotation)[-1] if mapping and get_origin(mapping.annotation) is dict else None
+    if kind is None or not dataclasses.is_dataclass(kind) or field not in (hints := get_type_hints(kind)):
+        return None
+    return Setting(name, hints[field], None, "")
 
 
 def _first_field(section: str) -> str:
@@ -244,11 +255,14 @@ def _from_words(given: list[str], setting: Setting) -> Any:
 
 def _build(values: Mapping[str, Any]) -> TrainingConfig:
     config = TrainingConfig()
-    for name, value in values.items():
+    # A mapping comes before the fields of its entries, wherever they were given.
+    for name, value in sorted(values.items(), key=lambda item: item[0].count(".")):
         *path, last = name.split(".")
         owner: Any = config
         for part in path:
-            owner = getattr(owner, part)
+            if isinstance(owner, dict) and part not in owner:
+                raise InputError(f'--{name}: the recipe has no entry "{part}"{nearest(part, owner)}')
+            owner = owner[part] if isinstance(owner, dict) else getattr(owner, part)
         setattr(owner, last, value)
     validate(config)
     return config

@@ -1,11 +1,12 @@
 """Values of settings: from YAML or a word of a command line to the type that a field asks for."""
 
+import dataclasses
 import math
 import re
 import textwrap
 import types
 from collections.abc import Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -70,6 +71,8 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
             return [convert(element, arguments[0], where) for element in values]
     elif origin is dict:
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            if dataclasses.is_dataclass(arguments[1]):
+                return {key: _fill(entry, arguments[1], f"{where}.{key}") for key, entry in value.items()}
             return dict(value)
     elif origin is Literal:
         if value in arguments:
@@ -87,6 +90,17 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
     elif isinstance(value, annotation):
         return value
     raise InputError(f"{where}: wants {wanted(annotation)}, not {show(value)}")
+
+
+def _fill(values: Any, kind: Any, where: str) -> Any:
+    """An entry of a mapping whose values are a dataclass."""
+    hints = get_type_hints(kind)
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: wants a mapping with {', '.join(hints)}, not {show(values)}")
+    for name in values:
+        if name not in hints:
+            raise InputError(f'{where}: unknown field "{name}"{nearest(str(name), hints)}')
+    return kind(**{name: convert(value, hints[name], f"{where}.{name}") for name, value in values.items()})
 
 
 def _number(value: Any) -> int | float | None:

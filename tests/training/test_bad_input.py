@@ -104,6 +104,30 @@ def test_a_checkpoint_folder_without_anything(train, tmp_path):
     assert str(tmp_path / "nothing") in train(encoder={"checkpoint": str(tmp_path / "nothing")})
 
 
+def test_a_sentence_encoder_that_is_not_there(train, tmp_path):
+    rewards = {"encoder": {"weight": 1.0}}
+    assert "adversarial.similarity_encoder" in train(adversarial={"rewards": rewards})
+    (tmp_path / "nothing").mkdir()
+    complaint = train(
+        adversarial={"rewards": rewards, "similarity_encoder": str(tmp_path / "nothing")},
+        data={"documents": ["gone.txt"]},  # told before the corpus is read
+    )
+    assert str(tmp_path / "nothing") in complaint
+
+
+def test_a_custom_reward_that_is_not_there(train):
+    own = {"own": {"function": "no_such_package.rewards:own"}}
+    complaint = train(adversarial={"custom_rewards": own}, data={"documents": ["gone.txt"]})
+    assert "adversarial.custom_rewards.own.function = no_such_package.rewards:own: the module" in complaint
+    assert "PYTHONPATH" in complaint
+    own["own"]["function"] = "math:pi"
+    assert "no function but a float" in train(adversarial={"custom_rewards": own})
+    # A number, but not for each summary: found out when the first is paid.
+    own["own"]["function"] = "builtins:id"
+    complaint = train(adversarial={"custom_rewards": own}, warmup={"steps": 0}, data={"valid": []})
+    assert "adversarial.custom_rewards.own returned an int; it must return a tensor" in complaint
+
+
 def test_resuming_from_nothing(train, tmp_path):
     assert "start without --resume" in train("--resume")
     assert not (tmp_path / "run").exists()

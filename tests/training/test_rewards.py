@@ -11,6 +11,7 @@ from textae.training.rewards import (
     REWARDS,
     UNFINISHED_WORDS,
     Rollout,
+    encoder,
     fluency,
     kl,
     length,
@@ -18,6 +19,7 @@ from textae.training.rewards import (
     reconstruction,
     repetition,
     repetitions,
+    topic,
 )
 
 
@@ -27,15 +29,19 @@ def rollout():
     return Rollout(
         summaries=TokenBatch(ids, ids != 0),
         texts=["rain rain rain", "sun"],
+        documents=["it rained , and rained", "the sun came out"],
         words=torch.tensor([3, 1]),
         wanted_words=torch.tensor([5, 1]),
         finished=torch.tensor([True, True]),
         document_log_probabilities=torch.tensor([[-1.0, -2.0, -3.0], [-4.0, 0.0, 0.0]]),
+        empty_log_probabilities=torch.zeros(2, 3),
         document_weights=torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]),
         scores=torch.tensor([[0.5, -7.0, 9.0], [5.0, -5.0, 0.0]]),
         log_probabilities=torch.tensor([[-1.0, -2.0, -0.5], [-3.0, -1.0, 0.0]]),
         reference_log_probabilities=torch.tensor([[-1.5, -1.0, -0.5], [-3.0, -4.0, 0.0]]),
         fluency=torch.tensor([[0.5, -2.0, 1.0], [3.0, -1.0, 0.0]]),
+        topic_similarity=torch.tensor([0.75, -0.25]),
+        encoder_similarity=torch.tensor([0.5, 1.0]),
     )
 
 
@@ -51,6 +57,19 @@ def test_reconstruction_weighs_tokens(rollout):
     weights = torch.tensor([[0.0, 1.0, 3.0], [0.5, 0.0, 0.0]])
     weighted = reconstruction(replace(rollout, document_weights=weights))
     assert weighted.tolist() == [-(1 * 2 + 3 * 3) / 4, -4.0]
+
+
+def test_reconstruction_relative_to_an_empty_summary(rollout):
+    empty = torch.tensor([[-2.0, -2.5, -6.0], [-3.0, 0.0, 0.0]])
+    relative = replace(rollout, empty_log_probabilities=empty)
+    assert reconstruction(relative).tolist() == [(1.0 + 0.5 + 3.0) / 3, -1.0]
+    weights = torch.tensor([[0.0, 1.0, 3.0], [0.5, 0.0, 0.0]])
+    assert reconstruction(replace(relative, document_weights=weights)).tolist() == [(0.5 + 3 * 3) / 4, -1.0]
+
+
+def test_similarities_are_paid_as_they_are(rollout):
+    assert topic(rollout).tolist() == [0.75, -0.25]
+    assert encoder(rollout).tolist() == [0.5, 1.0]
 
 
 def test_reader_is_the_score_of_each_prefix_within_its_bounds(rollout):

@@ -1,6 +1,6 @@
 """One step of the adversarial phase: sample, read, pay, learn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -21,6 +21,7 @@ from textae.training.advantage import (
     self_critical,
 )
 from textae.training.reduce import Reduce
+from textae.training.reward_models import RewardModels
 from textae.training.rewards import REWARDS, Rollout, repetitions
 from textae.training.warmup import discriminator_loss, ending_loss, language_loss
 
@@ -30,7 +31,9 @@ class Sampled:
     """Inputs of the forward pass and what the rewards need besides.
 
     ``group`` is the number of rows of one document: K samples, and with the self-critical
-    baseline the greedy summary behind them; ``fluency`` is (N, T), None where it is not paid for.
+    baseline the greedy summary behind them; ``fluency`` is (N, T), None where it is not paid for;
+    ``documents`` are the B texts; ``empty`` (B, S) are the log-probabilities of their tokens given an
+    empty summary, None where the reconstruction reward is not relative to them.
     """
 
     inputs: AutoencoderInputs
@@ -40,6 +43,8 @@ class Sampled:
     real: int
     document_words: list[set[str]]
     fluency: torch.Tensor | None = None
+    documents: list[str] = field(default_factory=list)
+    empty: torch.Tensor | None = None
 
 
 class AdversarialStep:
@@ -51,6 +56,7 @@ class AdversarialStep:
         reference: frozen copy of the warm encoder, outside the trained module.
         token_weights: (V,) weight of each token in the reconstruction reward.
         reduce: sums over processes.
+        reward_models: what rewards need besides.
     """
 
     def __init__(
@@ -60,9 +66,12 @@ class AdversarialStep:
         reference: Encoder,
         token_weights: torch.Tensor,
         reduce: Reduce,
+        reward_models: RewardModels | None = None,
     ):
         self.config, self.vocabulary, self.token_weights = config, vocabulary, token_weights
         self.reference, self.reduce = reference.eval().requires_grad_(False), reduce
+        self.reward_models = reward_models or RewardModels()
+        self.rewards = REWARDS | self.reward_models.custom
 
     def sample(
         self, model: TextAutoencoder, step: int, rows: range, documents: list[Example], human: list[Example]
@@ -94,6 +103,7 @@ class AdversarialStep:
         texts = vocabulary.decode(token_rows)
         codes = [row[:-1] if row[-1] == vocabulary.end else row for row in token_rows]
         target = pad_rows([[*documents[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
+        empty = self._given_nothing(model, target)
         target = target.repeat(group)
         real = pad_rows([[*human[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
         inputs = AutoencoderInputs(
@@ -110,9 +120,19 @@ class AdversarialStep:
             reconstructor_learned=self._learned(len(texts), group, device),
         )
         wanted = torch.tensor(words, device=device).repeat_interleave(group)
-        contents = [set(split_words(documents[row].text)) for row in rows]
+        document_texts = [documents[row].text for row in rows]
+        contents = [set(split_words(text)) for text in document_texts]
         fluency = self._fluency(model, summaries)
-        return Sampled(inputs, texts, wanted, group, len(rows), contents, fluency)
+        return Sampled(inputs, texts, wanted, group, len(rows), contents, fluency, document_texts, empty)
+
+    @torch.no_grad()
+    def _given_nothing(self, model: TextAutoencoder, documents: TokenBatch) -> torch.Tensor | None:
+        """Log-probabilities (B, S) of documents' tokens given an empty summary: one pass a document."""
+        if not self.config.adversarial.relative_reconstruction:
+            return None
+        rows = [self.vocabulary.as_source([])] * len(documents.ids)
+        nothing = pad_rows(rows, self.vocabulary.pad, documents.ids.device)
+        return model.reconstructor.document_log_probabilities(nothing, documents)
 
     @torch.no_grad()
     def _fluency(self, model: TextAutoencoder, summaries: TokenBatch) -> torch.Tensor | None:
@@ -158,19 +178,41 @@ class AdversarialStep:
         )
         words = torch.tensor([count_words(text) for text in sampled.texts], device=target.ids.device)
         scores = outputs.scores[sampled.real :, : target.ids.shape[1]]
+        restored, group = outputs.document_log_probabilities.detach(), sampled.group
+        empty = torch.zeros_like(restored)
+        if sampled.empty is not None:
+            empty = sampled.empty.repeat_interleave(group, 0)
+        topic, encoder = self._similarities(sampled)
         return Rollout(
             summaries=target,
             texts=sampled.texts,
+            documents=[text for text in sampled.documents for _ in range(group)],
             words=words,
             wanted_words=sampled.wanted_words,
             finished=(target.ids == self.vocabulary.end).any(dim=1),
-            document_log_probabilities=outputs.document_log_probabilities.detach(),
+            document_log_probabilities=restored,
+            empty_log_probabilities=empty,
             document_weights=self._weights(inputs.reconstructor_target),
             scores=scores.detach(),
             log_probabilities=outputs.summary_log_probabilities.detach(),
             reference_log_probabilities=reference,
             fluency=torch.zeros_like(reference) if sampled.fluency is None else sampled.fluency,
+            topic_similarity=topic,
+            encoder_similarity=encoder,
         )
+
+    def _similarities(self, sampled: Sampled) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines (N,) of summaries and documents, by the corpus's embeddings and by the encoder."""
+        summaries, documents = sampled.inputs.encoder_target, sampled.inputs.reconstructor_target
+        topic, encoder = torch.zeros(2, len(summaries.ids), device=summaries.ids.device)
+        models, group = self.reward_models, sampled.group
+        if models.topic is not None:
+            each = TokenBatch(documents.ids[::group], documents.mask[::group])
+            topic = models.topic.similarity(summaries, each)
+        if models.encoder is not None:
+            each_once = models.encoder.embed(sampled.documents).repeat_interleave(group, 0)
+            encoder = torch.cosine_similarity(models.encoder.embed(sampled.texts), each_once)
+        return topic, encoder
 
     def _weights(self, documents: TokenBatch) -> torch.Tensor:
         weights = self.token_weights.to(documents.ids.device)
@@ -188,8 +230,8 @@ class AdversarialStep:
         judged = self._judged(mask, group)
         total = torch.zeros(mask.shape, device=mask.device)
         metrics: dict[str, float] = {}
-        for name, reward in REWARDS.items():
-            settings = getattr(config.rewards, name)
+        for name, reward in self.rewards.items():
+            settings = config.custom_rewards.get(name) or getattr(config.rewards, name)
             raw = reward(rollout)
             kept = judged if raw.dim() == 2 else judged[:, 0]
             mean = self.reduce.mean((raw * kept).sum(), kept.sum())

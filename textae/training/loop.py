@@ -36,6 +36,8 @@ from textae.training.launch import join_processes
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
 from textae.training.reduce import Reduce
+from textae.training.reward_models import RewardModels
+from textae.training.topic import TOPIC, topic_embeddings
 from textae.training.warmup import WarmupBatches, WordWeights, token_weights, warmup_losses
 
 # Scores a model on pairs: names and numbers, "score" being what the best checkpoint has most of.
@@ -58,6 +60,7 @@ class Training:
         self._make_output()
         if self.is_main:
             set_up_log(self.output / "train.log")
+        self.reward_models = RewardModels.load(config.adversarial, self.accelerator.device)
         set_seed(config.run.seed)
         self._read_data()
         self._build(checkpoint)
@@ -124,6 +127,15 @@ class Training:
             self.token_weights = token_weights(self.vocabulary, documents)
         if self.is_main and name != str(saved):  # which other processes may be reading just now
             tokenizer.save_pretrained(saved)
+        if config.adversarial.rewards.topic.weight > 0:
+            self.reward_models.topic = topic_embeddings(
+                self.vocabulary,
+                lambda: documents + [row["text"] for row in self.human_texts.take(limit)],
+                config.data.max_document_tokens,
+                self.output,
+                self.origin if checkpoint else None,
+                self.accelerator,
+            )
         model = TextAutoencoder(
             AutoencoderConfig(
                 encoder=config.encoder,
@@ -186,7 +198,7 @@ class Training:
         else:
             reference = copy.deepcopy(self.model.encoder)
         self.reference = AdversarialStep(
-            self.config, self.vocabulary, reference, self.token_weights, self.reduce
+            self.config, self.vocabulary, reference, self.token_weights, self.reduce, self.reward_models
         )
 
     # One step ------------------------------------------------------------------------------------
@@ -374,7 +386,8 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
         # A fresh run must not resume from, or be judged by, what an earlier one left.
         for name in ("checkpoints", "best", "warm", "tokenizer"):
             shutil.rmtree(output / name, ignore_errors=True)
-        (output / "metrics.jsonl").unlink(missing_ok=True)
+        for name in ("metrics.jsonl", TOPIC):
+            (output / name).unlink(missing_ok=True)
     state.wait_for_everyone()
     try:
         training = Training(config, resume, evaluate)

@@ -1,7 +1,8 @@
 """What a summary is paid for: named rewards, one call signature.
 
 A reward takes the :class:`Rollout` and returns one number for each sampled summary, (N,), or one
-for each of its tokens, (N, T). Weights and normalisation are the trainer's business.
+for each of its tokens, (N, T). Weights and normalisation are the trainer's business. Users add their
+own through ``adversarial.custom_rewards`` (:mod:`textae.training.custom_rewards`).
 """
 
 from collections.abc import Callable
@@ -25,28 +26,37 @@ class Rollout:
     Attributes:
         summaries: (N, T) tokens with end tokens.
         texts: the N summaries as text.
+        documents: the N documents as text, whole, each as often as it has summaries.
         words: (N,) their lengths in words.
         wanted_words: (N,) the lengths that were asked for.
         finished: (N,) whether a summary ended by itself.
         document_log_probabilities: (N, S) of the documents' tokens given the summaries, 0 on padding.
+        empty_log_probabilities: (N, S) of the same tokens given an empty summary; 0 on padding, and
+            everywhere unless ``adversarial.relative_reconstruction`` is set.
         document_weights: (N, S) how much each of the document's tokens counts, 0 on padding.
         scores: (N, T) discriminator logits of the prefixes.
         log_probabilities: (N, T) of the summaries under the policy.
         reference_log_probabilities: (N, T) under the warm encoder.
         fluency: (N, T) of the tokens, by the discriminator's language model.
+        topic_similarity: (N,) cosine to the document by the corpus's own embeddings; 0 if not paid for.
+        encoder_similarity: (N,) cosine to the document by the pretrained encoder; 0 if there is none.
     """
 
     summaries: TokenBatch
     texts: list[str]
+    documents: list[str]
     words: torch.Tensor
     wanted_words: torch.Tensor
     finished: torch.Tensor
     document_log_probabilities: torch.Tensor
+    empty_log_probabilities: torch.Tensor
     document_weights: torch.Tensor
     scores: torch.Tensor
     log_probabilities: torch.Tensor
     reference_log_probabilities: torch.Tensor
     fluency: torch.Tensor
+    topic_similarity: torch.Tensor
+    encoder_similarity: torch.Tensor
 
 
 def reconstruction(rollout: Rollout) -> torch.Tensor:
@@ -54,9 +64,14 @@ def reconstruction(rollout: Rollout) -> torch.Tensor:
 
     Without weights a summary is paid as much for a copied ``of the`` as for a name, and the
     cheapest summary is the document's beginning, word for word.
+
+    Relative to an empty summary it is what the summary tells of the document, in nats a token: the
+    same is taken from all samples of a document, which cancels against another of its samples or its
+    greedy summary, but not against the batch's mean, nor in the log.
     """
     weights = rollout.document_weights
-    totals = (rollout.document_log_probabilities * weights).sum(dim=1)
+    gains = rollout.document_log_probabilities - rollout.empty_log_probabilities
+    totals = (gains * weights).sum(dim=1)
     return totals / weights.sum(dim=1).clamp_min(1e-6)
 
 
@@ -106,11 +121,24 @@ def fluency(rollout: Rollout) -> torch.Tensor:
     return rollout.fluency
 
 
-REWARDS: dict[str, Callable[[Rollout], torch.Tensor]] = {
+def topic(rollout: Rollout) -> torch.Tensor:
+    """Cosine (N,) of summary and document as weighted means of embeddings learned on the corpus."""
+    return rollout.topic_similarity
+
+
+def encoder(rollout: Rollout) -> torch.Tensor:
+    """Cosine (N,) of summary and document as embedded by a pretrained network."""
+    return rollout.encoder_similarity
+
+
+Reward = Callable[[Rollout], torch.Tensor]
+REWARDS: dict[str, Reward] = {
     "reconstruction": reconstruction,
     "reader": reader,
     "length": length,
     "repetition": repetition,
     "kl": kl,
     "fluency": fluency,
+    "topic": topic,
+    "encoder": encoder,
 }

@@ -45,15 +45,24 @@ def token_weights(vocabulary: Vocabulary, texts: list[str]) -> torch.Tensor:
 
     A token that no text has weighs as much as one that a single text has.
     """
-    counts, running = torch.zeros(len(vocabulary)), torch.zeros(len(vocabulary))
-    for row in vocabulary.encode(texts):
-        ids = torch.tensor(row)
-        counts[ids.unique()] += 1
-        running += torch.bincount(ids, minlength=len(vocabulary))
-    weights = torch.log((len(texts) + 1) / counts.clamp_min(1.0))
-    weights[vocabulary.special] = 0.0
+    rows = vocabulary.encode(texts)
+    weights = inverse_document_frequencies(rows, vocabulary.special)
+    tokens = torch.tensor([token for row in rows for token in row], dtype=torch.long)
+    running = torch.bincount(tokens, minlength=len(vocabulary)).float()
     mean = (weights * running).sum() / running.sum().clamp_min(1.0)
     return weights / mean.clamp_min(1e-6)
+
+
+def inverse_document_frequencies(rows: list[list[int]], special: torch.Tensor) -> torch.Tensor:
+    """Logarithm (V,) of the number of texts per text that has a token; 0 for ``special`` (V,) tokens.
+
+    A token that none of the texts, given as token ids, has weighs as much as one that a single text has.
+    """
+    once = [token for row in rows for token in set(row)]
+    counts = torch.bincount(torch.tensor(once, dtype=torch.long), minlength=len(special)).float()
+    weights = torch.log((len(rows) + 1) / counts.clamp_min(1.0))
+    weights[special] = 0.0
+    return weights
 
 
 def salient_words(words: list[str], count: int, weights: WordWeights) -> list[str]:
