@@ -27,6 +27,10 @@ _AT_LEAST = {
     "adversarial.documents_per_batch": 1,
     "adversarial.samples": 1,
     "adversarial.discriminator_first_steps": 0,
+    "adversarial.replay_size": 0,
+    "adversarial.rollback_patience": 1,
+    "adversarial.rollback_window": 1,
+    "adversarial.rollback_limit": 0,
     "run.seed": 0,
     "run.log_every": 1,
     "run.sample_every": 1,
@@ -44,6 +48,7 @@ _POSITIVE = (
     "adversarial.learning_rate",
     "adversarial.reconstructor_learning_rate",
     "adversarial.discriminator_learning_rate",
+    "adversarial.rollback_rate_factor",
     "optimizer.maximum_gradient_norm",
 )
 
@@ -56,6 +61,7 @@ _NOT_NEGATIVE = (
     "decoding.fluency_weight",
     "noise.shuffle_distance",
     "noise.late_fragments",
+    "adversarial.pair_weight",
     "optimizer.weight_decay",
     *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
 )
@@ -69,12 +75,15 @@ _RATES = (
     "noise.drop",
     "noise.reconstructor_word_dropout",
     "warmup.label_smoothing",
+    "adversarial.replay_share",
     "optimizer.adam_beta1",
     "optimizer.adam_beta2",
 )
 
 _SHARES = (
     "warmup.pseudo_summary_share",
+    "warmup.pair_share",
+    "adversarial.pair_share",
     "noise.similar_documents",
     "noise.document_forms",
     "adversarial.reader_discount",
@@ -199,6 +208,25 @@ def _validate_adversarial(config: TrainingConfig) -> None:
         0.5 < adversarial.real_label <= 1,
         "must be above 0.5 and at most 1",
     )
+    hold, drop = adversarial.discriminator_hold_accuracy, adversarial.rollback_drop
+    _require(
+        config,
+        "adversarial.discriminator_hold_accuracy",
+        hold is None or 0.5 < hold < 1,
+        "must be above 0.5 and below 1",
+    )
+    _require(config, "adversarial.rollback_drop", drop is None or drop >= 0, "must not be below 0")
+    _require(
+        config,
+        "adversarial.rollback_rate_factor",
+        adversarial.rollback_rate_factor <= 1,
+        "must be at most 1",
+    )
+    if drop is not None and adversarial.rollback_signal == "valid" and not config.data.valid:
+        raise InputError(
+            "adversarial.rollback_drop needs data.valid when adversarial.rollback_signal = valid; "
+            "name pairs there or take the signal reward"
+        )
     if adversarial.samples < 2 and adversarial.baseline == "leave_one_out":
         raise InputError(
             f"adversarial.samples = {adversarial.samples} leaves nothing to compare with when "

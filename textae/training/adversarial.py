@@ -1,6 +1,7 @@
 """One step of the adversarial phase: sample, read, pay, learn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -20,7 +21,10 @@ from textae.training.advantage import (
     position_sums,
     self_critical,
 )
+from textae.training.hold import DiscriminatorHold
+from textae.training.pairs import pair_losses
 from textae.training.reduce import Reduce
+from textae.training.replay import Replay, without_rows
 from textae.training.rewards import REWARDS, Rollout, repetitions
 from textae.training.warmup import discriminator_loss, ending_loss, language_loss
 
@@ -31,6 +35,8 @@ class Sampled:
 
     ``group`` is the number of rows of one document: K samples, and with the self-critical
     baseline the greedy summary behind them; ``fluency`` is (N, T), None where it is not paid for.
+    ``replaced`` are the samples from which the discriminator does not learn: older ones, which stand
+    behind the samples, take their places.
     """
 
     inputs: AutoencoderInputs
@@ -40,6 +46,7 @@ class Sampled:
     real: int
     document_words: list[set[str]]
     fluency: torch.Tensor | None = None
+    replaced: list[int] = field(default_factory=list)
 
 
 class AdversarialStep:
@@ -63,6 +70,9 @@ class AdversarialStep:
     ):
         self.config, self.vocabulary, self.token_weights = config, vocabulary, token_weights
         self.reference, self.reduce = reference.eval().requires_grad_(False), reduce
+        adversarial = config.adversarial
+        self.replay = Replay(adversarial.replay_size, adversarial.replay_share, config.run.seed, reduce)
+        self.hold = DiscriminatorHold(adversarial.discriminator_hold_accuracy)
 
     def sample(
         self, model: TextAutoencoder, step: int, rows: range, documents: list[Example], human: list[Example]
@@ -96,6 +106,14 @@ class AdversarialStep:
         target = pad_rows([[*documents[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
         target = target.repeat(group)
         real = pad_rows([[*human[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
+        sentences = join_rows(real, summaries, vocabulary.pad)
+        own = range(rows.start * group, rows.stop * group)
+        older = self.replay.draw(step, own, len(documents) * group)
+        if older:
+            replayed = pad_rows(list(older.values()), vocabulary.pad, device)
+            sentences = join_rows(sentences, replayed, vocabulary.pad)
+        # One of each document's, so that the memory goes further back.
+        self.replay.add(step, token_rows[::group])
         inputs = AutoencoderInputs(
             encoder_source=sources,
             encoder_target=summaries,
@@ -105,14 +123,14 @@ class AdversarialStep:
             ),
             reconstructor_target=target,
             reconstructor_inputs=None,
-            sentences=join_rows(real, summaries, vocabulary.pad),
+            sentences=sentences,
             human=len(rows),
             reconstructor_learned=self._learned(len(texts), group, device),
         )
         wanted = torch.tensor(words, device=device).repeat_interleave(group)
         contents = [set(split_words(documents[row].text)) for row in rows]
         fluency = self._fluency(model, summaries)
-        return Sampled(inputs, texts, wanted, group, len(rows), contents, fluency)
+        return Sampled(inputs, texts, wanted, group, len(rows), contents, fluency, list(older))
 
     @torch.no_grad()
     def _fluency(self, model: TextAutoencoder, summaries: TokenBatch) -> torch.Tensor | None:
@@ -157,7 +175,7 @@ class AdversarialStep:
             self.reference.read(inputs.encoder_source), target, inputs.hints
         )
         words = torch.tensor([count_words(text) for text in sampled.texts], device=target.ids.device)
-        scores = outputs.scores[sampled.real :, : target.ids.shape[1]]
+        scores = outputs.scores[sampled.real :, : target.ids.shape[1]][: len(target.ids)]
         return Rollout(
             summaries=target,
             texts=sampled.texts,
@@ -250,9 +268,17 @@ class AdversarialStep:
         if sampled.inputs.reconstructor_learned is not None:
             kept = kept & sampled.inputs.reconstructor_learned[:, None]
         reconstructor = reduce.mean(-(restored * kept).sum(), kept.sum())
+        sentences, current = sampled.inputs.sentences.mask, sampled.real + len(sampled.texts)
         discriminator, accuracy = discriminator_loss(
-            outputs.scores, sampled.inputs.sentences.mask, sampled.real, config.real_label, reduce
+            outputs.scores,
+            without_rows(sentences, [sampled.real + row for row in sampled.replaced]),
+            sampled.real,
+            config.real_label,
+            reduce,
         )
+        if config.replay_size:  # how well it tells what is written now is what counts
+            scores, mask = outputs.scores[:current].detach(), sentences[:current]
+            _, accuracy = discriminator_loss(scores, mask, sampled.real, config.real_label, reduce)
         ending = ending_loss(outputs.endings, sampled.inputs.sentences.mask, sampled.real, reduce)
         metrics |= {
             "loss/policy": reduce.value(policy),
@@ -262,13 +288,29 @@ class AdversarialStep:
             "discriminator/accuracy": accuracy,
             **self._describe(rollout, sampled, judged),
         }
+        if config.discriminator_hold_accuracy is not None:
+            held = self.hold.update(accuracy)
+            metrics["discriminator/held"] = float(held)
+            discriminator = (0.0 if held else 1.0) * discriminator  # still part of the graph
         total = policy + reconstructor + discriminator + ending
+        if sampled.inputs.pairs is not None:
+            supervised, told = pair_losses(sampled.inputs.pairs, outputs, config, step, reduce)
+            total, metrics = total + supervised, metrics | told
         if outputs.human_log_probabilities is not None:
             mask = sampled.inputs.sentences.mask[: sampled.real]
             language = language_loss(outputs.human_log_probabilities, mask, reduce)
             metrics["loss/language"] = reduce.value(language)
             total = total + language
         return total, metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the discriminator's next lessons depend on."""
+        return {"replay": self.replay.state_dict(), "hold": self.hold.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore it."""
+        self.replay.load_state_dict(state["replay"])
+        self.hold.load_state_dict(state["hold"])
 
     def _describe(self, rollout: Rollout, sampled: Sampled, judged: torch.Tensor) -> dict[str, float]:
         reduce, device = self.reduce, judged.device
