@@ -22,10 +22,10 @@ from textae.training.advantage import (
     self_critical,
 )
 from textae.training.hold import DiscriminatorHold
-from textae.training.pairs import pair_losses
 from textae.training.reduce import Reduce
 from textae.training.replay import Replay, without_rows
 from textae.training.rewards import REWARDS, Rollout, repetitions
+from textae.training.supervision import pair_losses
 from textae.training.warmup import discriminator_loss, ending_loss, language_loss
 
 

@@ -35,10 +35,10 @@ from textae.training.denoising import NoisySentences
 from textae.training.launch import join_processes
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
-from textae.training.pairs import pair_inputs
 from textae.training.reduce import Reduce
 from textae.training.rollback import Rollback
 from textae.training.streams import TextStreams
+from textae.training.supervision import pair_inputs
 from textae.training.warmup import WarmupBatches, WordWeights, token_weights, warmup_losses
 
 # Scores a model on pairs: names and numbers, "score" being what the best checkpoint has most of.
