@@ -47,6 +47,35 @@ def own(function, **values):
             {"adversarial__rewards__kl__weight": -0.1},
             "adversarial.rewards.kl.weight = -0.1 must not be below 0",
         ),
+        ({"warmup__pair_share": 1.5}, "warmup.pair_share = 1.5 must lie between 0 and 1"),
+        ({"adversarial__pair_share": -0.1}, "adversarial.pair_share = -0.1 must lie between 0 and 1"),
+        ({"adversarial__pair_weight": -1.0}, "adversarial.pair_weight = -1.0 must not be below 0"),
+        ({"adversarial__replay_size": -1}, "adversarial.replay_size = -1 must be at least 0"),
+        ({"adversarial__replay_share": 1.0}, "adversarial.replay_share = 1.0 must be at least 0 and below 1"),
+        (
+            {"adversarial__discriminator_hold_accuracy": 0.5},
+            "adversarial.discriminator_hold_accuracy = 0.5 must be above 0.5 and below 1",
+        ),
+        ({"adversarial__rollback_patience": 0}, "adversarial.rollback_patience = 0 must be at least 1"),
+        ({"adversarial__rollback_window": 0}, "adversarial.rollback_window = 0 must be at least 1"),
+        ({"adversarial__rollback_limit": -1}, "adversarial.rollback_limit = -1 must be at least 0"),
+        (
+            {"adversarial__rollback_rate_factor": 0.0},
+            "adversarial.rollback_rate_factor = 0.0 must be above 0",
+        ),
+        (
+            {"adversarial__rollback_rate_factor": 1.5},
+            "adversarial.rollback_rate_factor = 1.5 must be at most 1",
+        ),
+        (
+            {"adversarial__rollback_drop": -1.0, "data__valid": ["newswire:valid"]},
+            "adversarial.rollback_drop = -1.0 must not be below 0",
+        ),
+        (
+            {"adversarial__rollback_drop": 2.0},
+            "adversarial.rollback_drop needs data.valid when adversarial.rollback_signal = valid; "
+            "name pairs there or take the signal reward",
+        ),
         ({"encoder__dropout": 1.0}, "encoder.dropout = 1.0 must be at least 0 and below 1"),
         ({"decoding__candidates": 0}, "decoding.candidates = 0 must be at least 1"),
         (

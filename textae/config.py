@@ -34,6 +34,8 @@ class DataConfig:
     """Sources of human sentences in the style that summaries shall have, never matched to documents."""
     valid: list[str] = field(default_factory=list)
     """Sources of (document, summary) pairs that choose the best checkpoint; only for evaluation."""
+    pairs: list[str] = field(default_factory=list)
+    """Sources of (document, summary) pairs to learn from beside the unpaired text."""
     document_columns: list[str] = field(default_factory=lambda: ["document"])
     """Columns that may hold a document; the first that a record has is taken."""
     human_columns: list[str] = field(default_factory=lambda: ["text"])
@@ -198,6 +200,8 @@ class WarmupConfig:
     """Steps over which the learning rate rises."""
     pseudo_summary_share: float = 0.0
     """Share of encoder targets that are first words of documents, not sentences; it teaches to copy them."""
+    pair_share: float = 0.25
+    """Share of the encoder's and the reconstructor's texts that are pairs, where data.pairs has some."""
     label_smoothing: float = 0.1
     """Label smoothing of the encoder's target."""
     reconstructor_every: int = 1
@@ -288,6 +292,28 @@ class AdversarialConfig:
     """Folder or Hub name of the pretrained network that embeds summary and document for rewards.encoder."""
     real_label: float = 0.9
     """One-sided label smoothing: the discriminator's target for human sentences."""
+    discriminator_hold_accuracy: float | None = None
+    """The discriminator does not learn while its running accuracy is above this; null: it always does."""
+    replay_size: int = 0
+    """So many older samples are kept for the discriminator to go on learning from; 0 for none."""
+    replay_share: float = 0.25
+    """Share of the samples whose place in the discriminator's loss older ones take."""
+    pair_share: float = 0.25
+    """Pairs in one step, for each document, where data.pairs has some."""
+    pair_weight: float = 1.0
+    """Weight of the cross-entropies of pairs beside the losses of samples."""
+    rollback_drop: float | None = None
+    """Go back to the best weights when what is watched falls by more than this below its best; null: no."""
+    rollback_signal: Literal["valid", "reward"] = "valid"
+    """What is watched: the score on data.valid, in points, or the weighted sum of mean raw rewards."""
+    rollback_patience: int = 1
+    """So many evaluations (or windows) in a row must be that bad."""
+    rollback_window: int = 50
+    """Steps over which the rewards are averaged."""
+    rollback_rate_factor: float = 0.5
+    """What the encoder's learning rate is multiplied by each time."""
+    rollback_limit: int = 3
+    """A run goes back at most so often."""
     rewards: RewardsConfig = field(default_factory=RewardsConfig)
     """What a summary is paid for."""
     custom_rewards: dict[str, CustomRewardConfig] = field(default_factory=dict)

@@ -33,6 +33,10 @@ _AT_LEAST = {
     "adversarial.documents_per_batch": 1,
     "adversarial.samples": 1,
     "adversarial.discriminator_first_steps": 0,
+    "adversarial.replay_size": 0,
+    "adversarial.rollback_patience": 1,
+    "adversarial.rollback_window": 1,
+    "adversarial.rollback_limit": 0,
     "run.seed": 0,
     "run.log_every": 1,
     "run.sample_every": 1,
@@ -51,6 +55,7 @@ _POSITIVE = (
     "adversarial.learning_rate",
     "adversarial.reconstructor_learning_rate",
     "adversarial.discriminator_learning_rate",
+    "adversarial.rollback_rate_factor",
     "optimizer.maximum_gradient_norm",
 )
 
@@ -64,6 +69,7 @@ _NOT_NEGATIVE = (
     "decoding.fluency_weight",
     "noise.shuffle_distance",
     "noise.late_fragments",
+    "adversarial.pair_weight",
     "optimizer.weight_decay",
     *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
 )
@@ -77,12 +83,15 @@ _RATES = (
     "noise.drop",
     "noise.reconstructor_word_dropout",
     "warmup.label_smoothing",
+    "adversarial.replay_share",
     "optimizer.adam_beta1",
     "optimizer.adam_beta2",
 )
 
 _SHARES = (
     "warmup.pseudo_summary_share",
+    "warmup.pair_share",
+    "adversarial.pair_share",
     "noise.similar_documents",
     "noise.document_forms",
     "adversarial.reader_discount",
@@ -215,6 +224,25 @@ def _validate_adversarial(config: TrainingConfig) -> None:
         )
     for name, reward in adversarial.custom_rewards.items():
         _validate_custom_reward(name, reward)
+    hold, drop = adversarial.discriminator_hold_accuracy, adversarial.rollback_drop
+    _require(
+        config,
+        "adversarial.discriminator_hold_accuracy",
+        hold is None or 0.5 < hold < 1,
+        "must be above 0.5 and below 1",
+    )
+    _require(config, "adversarial.rollback_drop", drop is None or drop >= 0, "must not be below 0")
+    _require(
+        config,
+        "adversarial.rollback_rate_factor",
+        adversarial.rollback_rate_factor <= 1,
+        "must be at most 1",
+    )
+    if drop is not None and adversarial.rollback_signal == "valid" and not config.data.valid:
+        raise InputError(
+            "adversarial.rollback_drop needs data.valid when adversarial.rollback_signal = valid; "
+            "name pairs there or take the signal reward"
+        )
     if adversarial.estimator != "reinforce":
         _validate_relaxed(config)
         return
@@ -257,6 +285,8 @@ _OF_REINFORCE = (
     "adversarial.similarity_encoder",
     "adversarial.custom_rewards",
     "adversarial.weigh_content",
+    "adversarial.replay_size",
+    "adversarial.discriminator_hold_accuracy",
 )
 # Rewards that are no function of anything differentiable; a default weight counts for REINFORCE alone.
 _WITHOUT_GRADIENT = ("length", "repetition", "fluency", "topic", "encoder")
@@ -274,6 +304,11 @@ def _validate_relaxed(config: TrainingConfig) -> None:
             raise InputError(
                 f"{name} = {value} says nothing to adversarial.estimator = {estimator}; leave it out"
             )
+    if config.data.pairs and config.adversarial.pair_weight > 0:
+        raise InputError(
+            f"data.pairs teach nothing in the adversarial phase to adversarial.estimator = {estimator}; "
+            "set adversarial.pair_weight to 0 and they count in the warm-up alone"
+        )
     for reward in _WITHOUT_GRADIENT:
         name = f"adversarial.rewards.{reward}.weight"
         weight = attrgetter(name)(config)

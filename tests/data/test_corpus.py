@@ -193,6 +193,8 @@ def test_the_embedded_corpus_gives_pairs(newswire):
         Pair("newswire-test-2", "test 1", ["short 1"]),
     ]
     assert len(read_pairs(["newswire:valid"], ["document"], ["summary"], PLAIN)) == 500
+    (pair,) = read_pairs(["newswire:train:1"], ["document"], ["summary"], PLAIN)
+    assert pair == Pair("newswire-train-1", "train 0", ["short 0"])
     fails(
         lambda: read_pairs(["newswire:5"], ["document"], ["summary"], PLAIN),
         "newswire:5 holds no pairs",

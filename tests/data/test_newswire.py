@@ -202,8 +202,19 @@ def test_a_negative_count_is_refused(make):
 def test_an_unknown_split_is_refused_with_the_nearest_right_one():
     with pytest.raises(InputError, match=r'no split "vald".*did you mean "valid"'):
         newswire.pairs(1, split="vald")
-    with pytest.raises(InputError, match="train"):
-        newswire.pairs(1, split="train")
+    with pytest.raises(InputError, match='choose "train", "valid" or "test"'):
+        newswire.pairs(1, split="documents")
+
+
+def test_pairs_to_learn_from_are_the_documents_with_their_headlines(documents, headlines):
+    pairs = newswire.pairs(600, split="train")
+    assert [story for story, _ in pairs] == documents[:600]
+    evaluation = newswire.pairs(600) + newswire.pairs(600, split="test")
+    told = {headline for _, headline in pairs}
+    assert len(told & {headline for _, headline in evaluation}) <= 0.01 * len(told)
+    assert len(told & set(headlines)) <= 0.01 * len(told)
+    families = set(reserved_lists()["family"][1])
+    assert not families & set(itertools.chain(*(headline.split() for headline in told)))
 
 
 def test_templates_choose_nest_and_take_articles():

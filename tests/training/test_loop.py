@@ -270,10 +270,10 @@ def test_more_than_one_process_reads_only_its_own_rows(tmp_path, make_config, mo
     """The rows of all processes are all rows; where there are too few, no process is left without one."""
     config = make_config(tmp_path, warmup={"steps": 1}, adversarial={"steps": 0})
     training = loop.Training(config, None, None)
-    training._streams("warm-up")
+    training.streams.open("warm-up")
     seen = []
 
-    def make(step, rows, documents, human, device):
+    def make(step, rows, documents, human, device, paired):
         seen.append((list(rows), len(documents)))
         raise StopIteration
 

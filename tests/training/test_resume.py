@@ -1,5 +1,6 @@
 """A killed and resumed run logs, line by line, what the unbroken one logs."""
 
+import json
 import os
 import shutil
 import signal
@@ -150,6 +151,52 @@ def test_other_recipes_resume_exactly(tmp_path, make_config, monkeypatch, sectio
     loop.train(broken, "latest")
     assert len(text(tmp_path / "whole")) >= 2
     assert text(tmp_path / "broken") == text(tmp_path / "whole")
+
+
+STABILITY = {
+    "replay_size": 5,
+    "replay_share": 0.5,
+    "discriminator_hold_accuracy": 0.521,
+    "discriminator_first_steps": 0,
+    "rollback_drop": 0.0,
+    "rollback_signal": "reward",
+    "rollback_window": 1,
+    "rollback_limit": 2,
+}
+
+
+def test_replay_hold_rollback_and_pairs_resume_exactly(tmp_path, make_config, monkeypatch):
+    sections = {
+        "data": {"pairs": ["newswire:train:20"], "valid": [], "max_human_tokens": 40},
+        "warmup": {"steps": 3, "pair_share": 0.5},
+        "adversarial": {"steps": 7, "pair_share": 0.5, **STABILITY},
+        "run": {"sample_every": 100},
+    }
+    loop.train(make_config(tmp_path / "whole", **sections))
+    # All of it happens: twice back, the discriminator held and not, pairs learned from.
+    lines = [json.loads(line) for line in text(tmp_path / "whole")]
+    back = [line["step"] for line in lines if "rollback/count" in line]
+    assert len(back) == 2
+    held = [line["discriminator/held"] for line in lines if "discriminator/held" in line]
+    assert len(held) == 7 and 0 < sum(held) < 7
+    assert sum("loss/pair_encoder" in line for line in lines) == 7
+    state = tmp_path / "whole" / "checkpoints" / "step-000010" / "state.json"
+    state = json.loads(state.read_text(encoding="utf-8"))
+    assert len(state["adversarial"]["replay"]) == 5 and state["pairs"]["taken"] == 7 * 2
+
+    fails = (5, 7, 9)
+    # From a checkpoint before, and from one behind a rollback.
+    assert any(step < at for at in back for step in fails) and any(step - 1 >= back[0] for step in fails)
+    for step in fails:
+        output = tmp_path / f"fails at {step}"
+        with monkeypatch.context() as patch:
+            stop_at(patch, step)
+            with pytest.raises(Stopped):
+                loop.train(make_config(output, **sections))
+        loop.train(make_config(output, **sections), "latest")
+        assert text(output) == text(tmp_path / "whole")
+        first, second = weights(output), weights(tmp_path / "whole")
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_streams_resume_beyond_their_end(tmp_path, make_config, monkeypatch):

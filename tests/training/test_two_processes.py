@@ -16,6 +16,8 @@ from textae.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4
+# Any fall of the reward takes both processes back.
+ROLLBACK = {"rollback_signal": "reward", "rollback_window": 1, "rollback_drop": 0.0, "rollback_limit": 1}
 
 
 def launch(words, **options):
@@ -35,8 +37,19 @@ def lines(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("baseline", ["leave_one_out", "self_critical"])
-def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, baseline):
+@pytest.mark.parametrize(
+    ("baseline", "more"),
+    [
+        ("leave_one_out", {}),
+        ("self_critical", {}),
+        (
+            "leave_one_out",
+            {"replay_size": 4, "discriminator_hold_accuracy": 0.501, "pair_share": 0.3, **ROLLBACK},
+        ),
+    ],
+    ids=["leave one out", "self-critical", "pairs, replay, hold and rollback"],
+)
+def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, baseline, more):
     # Documents per batch count over all processes: 5 are 2 and 3. Only dropout differs from process to
     # process; masked words, samples and noise belong to the row of the global batch.
     dry = {"dropout": 0.0, "width": 16}
@@ -46,7 +59,8 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, bas
         "reconstructor": small,
         "discriminator": dry,
         "warmup": {"steps": 4, "documents_per_batch": 5, "warmup_steps": 2},
-        "adversarial": {"steps": 4, "documents_per_batch": 5, "baseline": baseline},
+        "adversarial": {"steps": 4, "documents_per_batch": 5, "baseline": baseline, **more},
+        "data": {"pairs": ["newswire:train:40"] if more else []},
         "run": {"sample_every": 8, "save_every": 4},
     }
     one, two = tmp_path / "one", tmp_path / "two"
@@ -76,7 +90,9 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, bas
     assert {"random-0.safetensors", "random-1.safetensors"} <= files
 
     alone, together = lines(one), lines(two)
-    assert len(alone) == len(together) == 8 + 2
+    went_back = "rollback" in (one / "train.log").read_text(encoding="utf-8")
+    assert len(alone) == len(together) == 8 + 2 + went_back
+    assert went_back == bool(more)
     for first, second in zip(alone, together, strict=True):
         assert first.pop("phase", None) == second.pop("phase", None)
         assert second == pytest.approx(first, abs=TOLERANCE)

@@ -2,7 +2,7 @@
 
 A source is a string: ``news.jsonl.gz``, ``"corpus/*.txt"``, ``-`` (standard input: JSON lines if the first
 line begins with ``{``, else one text per line), ``hub:NAME[:CONFIG][@SPLIT]``, or ``newswire[:COUNT]`` and,
-as pairs, ``newswire:valid[:COUNT]`` and ``newswire:test[:COUNT]``.
+as pairs, ``newswire:train[:COUNT]``, ``newswire:valid[:COUNT]`` and ``newswire:test[:COUNT]``.
 """
 
 import glob
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 Kind = Literal["documents", "human"]
 NEWSWIRE_TEXTS = 20000
 NEWSWIRE_PAIRS = 500
-_NEWSWIRE_FORMS = "newswire, newswire:COUNT, newswire:valid[:COUNT] or newswire:test[:COUNT]"
+_NEWSWIRE_FORMS = (
+    "newswire, newswire:COUNT, newswire:train[:COUNT], newswire:valid[:COUNT] or newswire:test[:COUNT]"
+)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A document and the summaries that people wrote for it, for evaluation only."""
+    """A document and the summaries that people wrote for it."""
 
     id: str | None
     document: str
@@ -149,14 +151,14 @@ def read_pairs(
 ) -> list[Pair]:
     """Return the (document, summaries) pairs of all sources, normalised.
 
-    Pairs without a document or without any summary cannot be scored: they are left out with a warning.
+    Pairs without a document or without any summary are of no use: they are left out with a warning.
     Raises :class:`InputError` for anything wrong with a source, or if there is no pair in any of them.
     """
     pairs: list[Pair] = []
     left_out = 0
     for source in expand_sources(sources):
         if _is_newswire(source) and _parse_newswire(source)[0] is None:
-            raise InputError(f"{source} holds no pairs: use newswire:valid or newswire:test")
+            raise InputError(f"{source} holds no pairs: use newswire:train, newswire:valid or newswire:test")
         for record in read_records(source):
             if record.plain:
                 wanted = f'"{document_columns[0]}" and "{summary_columns[0]}"'
@@ -222,7 +224,7 @@ def _expand_path(path: str) -> list[str]:
 def _parse_newswire(source: str) -> tuple[str | None, int]:
     """Return the split of pairs (None for stories or headlines) and the number of texts or pairs."""
     parts = source.split(":")[1:]
-    split = parts.pop(0) if parts and parts[0] in ("valid", "test") else None
+    split = parts.pop(0) if parts and parts[0] in ("train", "valid", "test") else None
     count = parts.pop(0) if parts else str(NEWSWIRE_PAIRS if split else NEWSWIRE_TEXTS)
     if parts or not (count.isascii() and count.isdigit() and int(count) > 0):
         raise InputError(f"{source} is no source: use {_NEWSWIRE_FORMS} with a count of at least 1")

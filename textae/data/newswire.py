@@ -9,7 +9,8 @@ Four streams never share a main fact, whatever their seeds: the documents, the h
 stories, and the ``valid`` and ``test`` pairs. Which stream a fact may enter is decided by a checksum
 of its kind and of the names in its headline, so a headline in training never belongs to a document
 in training, and every pair for evaluation combines an event with names as no training text does. A
-tenth of the places, family names and companies occurs in evaluation pairs only.
+tenth of the places, family names and companies occurs in evaluation pairs only. The ``train`` pairs are
+stories of the documents with their headlines, so they share no fact with the other three streams either.
 """
 
 import random
@@ -26,6 +27,7 @@ SHORTEST_STORY, LONGEST_STORY = 25, 70
 SHORTEST_HEADLINE, LONGEST_HEADLINE = 6, 11
 SHORTEST_LEAD_IN, LONGEST_LEAD_IN = 5, 15
 
+_SPLITS = ("train", "valid", "test")
 _STREAMS = {"valid": range(0, 2), "test": range(2, 4), "documents": range(4, 12), "headlines": range(12, 20)}
 _BUCKETS = 20
 """Checksums of main facts are taken modulo this; each stream owns a range of remainders."""
@@ -87,18 +89,19 @@ def headlines(count: int, seed: int = 0) -> list[str]:
 
 
 def pairs(count: int, seed: int = 0, split: str = "valid") -> list[tuple[str, str]]:
-    """Return ``count`` different (story, headline) pairs for evaluation.
+    """Return ``count`` different (story, headline) pairs.
 
-    ``split`` is ``"valid"`` or ``"test"``; raises ``InputError`` for any other, and if ``count`` is
-    negative.
+    ``split`` is ``"valid"`` or ``"test"`` for evaluation, or ``"train"``: the documents, with headlines.
+    Raises ``InputError`` for any other, and if ``count`` is negative.
     """
-    if split not in ("valid", "test"):
+    if split not in _SPLITS:
         raise InputError(
-            f'newswire has no split "{split}"; choose "valid" or "test"{nearest(split, ("valid", "test"))}'
+            f'newswire has no split "{split}"; choose "train", "valid" or "test"{nearest(split, _SPLITS)}'
         )
+    stream = "documents" if split == "train" else split
 
     def pair(index: str) -> tuple[str, str]:
-        parts = story(split, seed, index)
+        parts = story(stream, seed, index)
         return parts.text, parts.headline
 
     return _distinct(count, pair)

@@ -95,7 +95,16 @@ class TextAutoencoder(nn.Module):
         reader, human = self.discriminator, None
         if reader.predict is not None:
             human = reader.log_probabilities(inputs.sentences.first(inputs.human))
-        return AutoencoderOutputs(summaries, mean, documents, *reader.judge(inputs.sentences), human)
+        outputs = AutoencoderOutputs(summaries, mean, documents, *reader.judge(inputs.sentences), human)
+        if inputs.pairs is not None:
+            pairs = inputs.pairs
+            outputs.pair_summary_log_probabilities = self.encoder.log_probabilities(
+                self.encoder.read(pairs.document_source), pairs.summary_target, pairs.hints
+            )
+            outputs.pair_document_log_probabilities = self.reconstructor.document_log_probabilities(
+                pairs.summary_source, pairs.document_target
+            )
+        return outputs
 
     def fresh_reconstructor(self) -> Reconstructor:
         """A reconstructor of the same configuration that has learned nothing from this model.

@@ -8,6 +8,25 @@ from textae.data.batches import TokenBatch
 
 
 @dataclass
+class PairInputs:
+    """P documents with summaries that belong to them, for semi-supervision.
+
+    Attributes:
+        document_source: (P, S) documents.
+        summary_target: (P, T) their summaries.
+        hints: (P,) ids of length tokens.
+        summary_source: (P, T') the summaries again.
+        document_target: (P, S') the documents again.
+    """
+
+    document_source: TokenBatch
+    summary_target: TokenBatch
+    hints: torch.Tensor
+    summary_source: TokenBatch
+    document_target: TokenBatch
+
+
+@dataclass
 class AutoencoderInputs:
     """One batch for all three networks; N = B * K, the K rows of one document side by side.
 
@@ -22,6 +41,7 @@ class AutoencoderInputs:
         reconstructor_learned: (N',) rows from which the reconstructor learns, or None for all.
         smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
         human: number of human sentences, which stand first, for a language model to learn from.
+        pairs: what encoder and reconstructor learn from besides, or None.
     """
 
     encoder_source: TokenBatch
@@ -34,6 +54,7 @@ class AutoencoderInputs:
     reconstructor_learned: torch.Tensor | None = None
     smoothing: bool = False
     human: int = 0
+    pairs: PairInputs | None = None
 
 
 @dataclass
@@ -47,6 +68,8 @@ class AutoencoderOutputs:
         scores: (M, T) discriminator logits.
         endings: (M, T) its logits that a sentence ends with this token.
         human_log_probabilities: (H, T) of human sentences under its language model, 0 on padding, or None.
+        pair_summary_log_probabilities: (P, T) of pairs' summaries, 0 on padding, or None.
+        pair_document_log_probabilities: (P, S') of pairs' documents, 0 on padding, or None.
     """
 
     summary_log_probabilities: torch.Tensor
@@ -55,6 +78,8 @@ class AutoencoderOutputs:
     scores: torch.Tensor
     endings: torch.Tensor
     human_log_probabilities: torch.Tensor | None = None
+    pair_summary_log_probabilities: torch.Tensor | None = None
+    pair_document_log_probabilities: torch.Tensor | None = None
 
 
 @dataclass

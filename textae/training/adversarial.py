@@ -1,6 +1,7 @@
 """One step of the adversarial phase: sample, read, pay, learn."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -18,7 +19,10 @@ from textae.training.advantage import (
     self_critical,
 )
 from textae.training.estimator import Estimator
+from textae.training.hold import DiscriminatorHold
+from textae.training.replay import Replay, without_rows
 from textae.training.rewards import REWARDS, Rollout
+from textae.training.supervision import pair_losses
 from textae.training.warmup import discriminator_loss
 
 
@@ -29,7 +33,9 @@ class Sampled:
     ``group`` is the number of rows of one document: K samples, and with the self-critical
     baseline the greedy summary behind them; ``fluency`` is (N, T), None where it is not paid for;
     ``documents`` are the B texts; ``empty`` (B, S) are the log-probabilities of their tokens given an
-    empty summary, None where the reconstruction reward is not relative to them.
+    empty summary, None where the reconstruction reward is not relative to them, ``replaced`` are the
+    samples from which the discriminator does not learn: older ones, which stand behind the samples,
+    take their places.
     """
 
     inputs: AutoencoderInputs
@@ -41,10 +47,17 @@ class Sampled:
     fluency: torch.Tensor | None = None
     documents: list[str] = field(default_factory=list)
     empty: torch.Tensor | None = None
+    replaced: list[int] = field(default_factory=list)
 
 
 class AdversarialStep(Estimator):
     """REINFORCE (Wang and Lee 2018), with K samples, a baseline of choice, and every reward named."""
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        config = self.config.adversarial
+        self.replay = Replay(config.replay_size, config.replay_share, self.config.run.seed, self.reduce)
+        self.hold = DiscriminatorHold(config.discriminator_hold_accuracy)
 
     def sample(
         self, model: TextAutoencoder, step: int, rows: range, documents: list[Example], human: list[Example]
@@ -71,6 +84,14 @@ class AdversarialStep(Estimator):
         texts = vocabulary.decode(token_rows)
         codes = [row[:-1] if row[-1] == vocabulary.end else row for row in token_rows]
         empty = self._given_nothing(model, request.targets)
+        own = range(rows.start * group, rows.stop * group)
+        older = self.replay.draw(step, own, len(documents) * group)
+        sentences = join_rows(request.human, summaries, vocabulary.pad)
+        if older:
+            replayed = pad_rows(list(older.values()), vocabulary.pad, device)
+            sentences = join_rows(sentences, replayed, vocabulary.pad)
+        # One of each document's, so that the memory goes further back.
+        self.replay.add(step, token_rows[::group])
         inputs = AutoencoderInputs(
             encoder_source=sources,
             encoder_target=summaries,
@@ -80,14 +101,16 @@ class AdversarialStep(Estimator):
             ),
             reconstructor_target=request.targets.repeat(group),
             reconstructor_inputs=None,
-            sentences=join_rows(request.human, summaries, vocabulary.pad),
+            sentences=sentences,
             human=len(rows),
             reconstructor_learned=self._learned(len(texts), group, device),
         )
         wanted = torch.tensor(request.words, device=device).repeat_interleave(group)
         fluency = self._fluency(model, summaries)
         contents, documents_read = request.document_words, request.document_texts
-        return Sampled(inputs, texts, wanted, group, len(rows), contents, fluency, documents_read, empty)
+        return Sampled(
+            inputs, texts, wanted, group, len(rows), contents, fluency, documents_read, empty, list(older)
+        )
 
     def texts(self, batch: Sampled, outputs: AutoencoderOutputs) -> list[str]:
         """One sampled summary of each document."""
@@ -145,7 +168,7 @@ class AdversarialStep(Estimator):
             self.reference.read(inputs.encoder_source), target, inputs.hints
         )
         words = torch.tensor([count_words(text) for text in sampled.texts], device=target.ids.device)
-        scores = outputs.scores[sampled.real :, : target.ids.shape[1]]
+        scores = outputs.scores[sampled.real :, : target.ids.shape[1]][: len(target.ids)]
         restored, group = outputs.document_log_probabilities.detach(), sampled.group
         empty = torch.zeros_like(restored)
         if sampled.empty is not None:
@@ -256,10 +279,18 @@ class AdversarialStep(Estimator):
         if sampled.inputs.reconstructor_learned is not None:
             kept = kept & sampled.inputs.reconstructor_learned[:, None]
         reconstructor = reduce.mean(-(restored * kept).sum(), kept.sum())
+        sentences, current = sampled.inputs.sentences.mask, sampled.real + len(sampled.texts)
         discriminator, accuracy = discriminator_loss(
-            outputs.scores, sampled.inputs.sentences.mask, sampled.real, config.real_label, reduce
+            outputs.scores,
+            without_rows(sentences, [sampled.real + row for row in sampled.replaced]),
+            sampled.real,
+            config.real_label,
+            reduce,
         )
         human, learned = self.learned_from_human(outputs, sampled.inputs.sentences.mask, sampled.real)
+        if config.replay_size:  # how well it tells what is written now is what counts
+            scores, mask = outputs.scores[:current].detach(), sentences[:current]
+            _, accuracy = discriminator_loss(scores, mask, sampled.real, config.real_label, reduce)
         metrics |= {
             "loss/policy": reduce.value(policy),
             "loss/reconstructor": reduce.value(reconstructor),
@@ -268,4 +299,21 @@ class AdversarialStep(Estimator):
             **learned,
             **self.describe(rollout, judged, sampled.document_words),
         }
-        return policy + reconstructor + discriminator + human, metrics
+        if config.discriminator_hold_accuracy is not None:
+            held = self.hold.update(accuracy)
+            metrics["discriminator/held"] = float(held)
+            discriminator = (0.0 if held else 1.0) * discriminator  # still part of the graph
+        total = policy + reconstructor + discriminator + human
+        if sampled.inputs.pairs is not None:
+            supervised, told = pair_losses(sampled.inputs.pairs, outputs, config, step, reduce)
+            total, metrics = total + supervised, metrics | told
+        return total, metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the discriminator's next lessons depend on."""
+        return {"replay": self.replay.state_dict(), "hold": self.hold.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore it."""
+        self.replay.load_state_dict(state["replay"])
+        self.hold.load_state_dict(state["hold"])

@@ -15,13 +15,19 @@ from torch import nn
 from textae.errors import InputError
 
 STATE = "state.json"
+KEPT = "kept.safetensors"
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    kept: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write networks, optimizer and ``state`` to ``folder``; it appears whole or not at all.
 
+    ``kept`` are weights to which the run may go back, if there are any.
     Every process calls :func:`save_random_state` on its own.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
@@ -30,6 +36,8 @@ def save_checkpoint(
     save_model(model, str(temporary / "model.safetensors"))
     tensors, scalars = _flatten(optimizer.state_dict()["state"])
     save_file(tensors, str(temporary / "optimizer.safetensors"))
+    if kept is not None:
+        save_file(kept, str(temporary / KEPT))
     (temporary / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
     for file in folder.glob("random-*.safetensors"):
         os.replace(file, temporary / file.name)
@@ -57,6 +65,21 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
             "remove it or start without --resume."
         ) from error
     return state
+
+
+def load_kept(folder: Path) -> dict[str, torch.Tensor] | None:
+    """The weights to which a run may go back, or None.
+
+    Raises:
+        InputError: if they are damaged.
+    """
+    file = folder / KEPT
+    if not file.is_file():
+        return None
+    try:
+        return load_file(str(file))
+    except Exception as error:  # safetensors raises several kinds for damaged files
+        raise InputError(f"{file}: these weights are damaged; resume from another checkpoint.") from error
 
 
 def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, float]]:

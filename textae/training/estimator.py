@@ -90,6 +90,14 @@ class Estimator(ABC):
     def texts(self, batch: Any, outputs: AutoencoderOutputs) -> list[str]:
         """One sampled summary of each document."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs besides networks, optimizer and data."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore it."""
+        assert not state
+
     def request(
         self, rows: range, documents: list[Example], human: list[Example], device: torch.device
     ) -> Request:

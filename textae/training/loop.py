@@ -13,7 +13,6 @@ from accelerate.utils import set_seed
 
 from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
-from textae.data.batches import BatchStream
 from textae.data.corpus import Pair, read_pairs, read_texts
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
 from textae.errors import InputError
@@ -23,6 +22,7 @@ from textae.settings import save_config
 from textae.training.checkpoint import (
     find_checkpoint,
     load_checkpoint,
+    load_kept,
     load_random_state,
     remove_later_checkpoints,
     remove_old_checkpoints,
@@ -38,6 +38,9 @@ from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
 from textae.training.reduce import Reduce
 from textae.training.reward_models import RewardModels
+from textae.training.rollback import Rollback
+from textae.training.streams import TextStreams
+from textae.training.supervision import pair_inputs
 from textae.training.topic import TOPIC, topic_embeddings
 from textae.training.warmup import WarmupBatches, WordWeights, token_weights, warmup_losses
 
@@ -66,7 +69,11 @@ class Training:
         self._read_data()
         self._build(checkpoint)
         self.signs = CollapseSigns(config.run.collapse_window, config.length.maximum_words)
+        self.streams = TextStreams(
+            config, self.vocabulary, self.document_texts, self.human_texts, self.training_pairs
+        )
         self.estimator: Estimator | None = None
+        self.rollback = Rollback(config.adversarial)
         self.best = -float("inf")
         self.step = 0
         state = self._restore(checkpoint) if checkpoint else {}
@@ -99,9 +106,11 @@ class Training:
         self.human_texts = read_texts(
             data.human, data.human_columns, kind="human", streaming=streaming, normalization=normalization
         )
+        columns = (data.document_columns, data.summary_columns, normalization)
+        self.training_pairs = read_pairs(data.pairs, *columns) if data.pairs else []
         self.pairs: list[Pair] = []
         if data.valid:
-            pairs = read_pairs(data.valid, data.document_columns, data.summary_columns, normalization)
+            pairs = read_pairs(data.valid, *columns)
             # Evenly over the file: the beginning of a file may be easier than the rest.
             stride = max(1, -(-len(pairs) // self.config.run.evaluate_documents))
             self.pairs = pairs[::stride]
@@ -168,29 +177,6 @@ class Training:
                 count = sum(p.numel() for p in getattr(self.model, network).parameters())
                 logger.info("%s: %s parameters", network, f"{count:,}")
 
-    def _streams(self, phase: str) -> None:
-        """Open the data of a phase at its start."""
-        config = self.config
-        settings = config.warmup if phase == "warm-up" else config.adversarial
-        seed = 2 * config.run.seed + (phase == "adversarial")
-        self.documents = BatchStream(
-            self.document_texts,
-            self.vocabulary,
-            batch_size=settings.documents_per_batch,
-            tokens_per_batch=settings.tokens_per_batch,
-            max_tokens=config.data.max_document_tokens,
-            seed=seed,
-        )
-        self.human = BatchStream(
-            self.human_texts,
-            self.vocabulary,
-            batch_size=settings.documents_per_batch,
-            max_tokens=config.data.max_human_tokens,
-            drop_long=True,
-            seed=seed,
-            pool_batches=1,
-        )
-
     def _start_adversarial(self) -> None:
         """Freeze a copy of the warm encoder as the reference of the KL divergence."""
         if self.step > self.config.warmup.steps:
@@ -207,9 +193,7 @@ class Training:
     def train_step(self) -> tuple[str, dict[str, float], list[str]]:
         """One optimizer step: its phase, its metrics, and a sampled summary of each document."""
         config, accelerator = self.config, self.accelerator
-        documents = next(self.documents)
-        human = next(self.human)[: len(documents)]
-        documents = documents[: len(human)]
+        documents, human, paired = self.streams.next(self.step)
         count, index, processes = len(documents), accelerator.process_index, accelerator.num_processes
         first = min(count * index // processes, count - 1)
         # Each row once; only where there are fewer rows than processes some are taken twice.
@@ -218,7 +202,7 @@ class Training:
         texts: list[str] = []
         if self.step < config.warmup.steps:
             phase = "warm-up"
-            inputs = self.warmup.make(self.step, rows, documents, human, accelerator.device)
+            inputs = self.warmup.make(self.step, rows, documents, human, accelerator.device, paired)
             outputs = self.module(inputs)
             loss, metrics = warmup_losses(inputs, outputs, config.warmup.label_smoothing, self.reduce)
         else:
@@ -228,6 +212,8 @@ class Training:
             self.model.encoder.eval()
             self.model.reconstructor.eval()
             batch = self.estimator.sample(self.model, self.step, rows, documents, human)
+            if paired:
+                batch.inputs.pairs = pair_inputs(paired, rows, self.vocabulary, accelerator.device)
             outputs = self.module(batch.inputs)
             loss, metrics = self.estimator.losses(batch, outputs, self.step - config.warmup.steps)
             texts = self.estimator.texts(batch, outputs)
@@ -237,7 +223,7 @@ class Training:
             parameters = list(getattr(self.model, network).parameters())
             norm = accelerator.clip_grad_norm_(parameters, config.optimizer.maximum_gradient_norm)
             metrics[f"gradient_norm/{network}"] = float(norm)
-        set_learning_rates(self.optimizer, learning_rates(config, self.step))
+        set_learning_rates(self.optimizer, self.rollback.slow_down(learning_rates(config, self.step)))
         self.optimizer.step()
         self.step += 1
         return phase, metrics, texts
@@ -247,8 +233,8 @@ class Training:
     def run(self) -> Path:
         """Train from where the run stands to its end; returns the folder of the trained model."""
         config = self.config
-        if not hasattr(self, "documents"):
-            self._streams("warm-up")
+        if self.streams.phase is None:
+            self.streams.open("warm-up")
         while self.step < self.total:
             if self.step == config.warmup.steps:
                 self._end_warmup()
@@ -276,7 +262,7 @@ class Training:
         """Between the phases: the warm model is saved, and the optimizer forgets."""
         self._save_model(self.output / "warm")
         self._start_adversarial()
-        self._streams("adversarial")
+        self.streams.open("adversarial")
         # The moments of maximum-likelihood gradients say nothing of policy gradients.
         self.optimizer.optimizer.state.clear()
         self.best = -float("inf")
@@ -286,6 +272,17 @@ class Training:
         if self.step % self.config.run.collapse_window == 0 and self.is_main:
             for sign in self.signs.warnings():
                 logger.warning("step %d, sign of collapse: %s.", self.step, sign)
+        mean = self.rollback.window_mean(metrics, self.step - 1 - self.config.warmup.steps)
+        if mean is not None:
+            self._go_back_if_worse(mean)
+
+    def _go_back_if_worse(self, value: float) -> None:
+        """Report what the rollback watches, and go back to the best weights where it has fallen too far."""
+        if self.rollback.report(value, self.model):
+            self.rollback.go_back(self.model, self.optimizer.optimizer)
+            self.metrics.write(self.step, {"rollback/count": float(self.rollback.count)})
+            if self.is_main:
+                logger.warning("step %d, %s.", self.step, self.rollback.describe(value))
 
     @torch.no_grad()
     def _show(self) -> None:
@@ -305,16 +302,21 @@ class Training:
         """Score on the valid pairs; in the adversarial phase the best model so far is kept."""
         if not self.pairs or self.evaluate is None:
             return
+        score = 0.0
         if self.is_main:
             scores = self.evaluate(self.model, self.pairs)
             self.metrics.write(self.step, {f"valid/{name}": float(value) for name, value in scores.items()})
             shown = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
             logger.info("step %d, valid: %s", self.step, shown)
-            if scores["score"] > self.best:
-                self.best = scores["score"]
+            score = scores["score"]
+            if score > self.best:
+                self.best = score
                 if self.step > self.config.warmup.steps or self.config.adversarial.steps == 0:
                     self.model.save_pretrained(self.output / "best")
         self.accelerator.wait_for_everyone()
+        if self.rollback.watches("valid") and self.step >= self.config.warmup.steps:
+            # Only the main process scores; all of them go back.
+            self._go_back_if_worse(float(self.reduce.sum(torch.tensor(score, device=self.model.device))))
 
     # Saving --------------------------------------------------------------------------------------
 
@@ -331,11 +333,12 @@ class Training:
             state = {
                 "step": self.step,
                 "best": self.best,
-                "documents": self.documents.state_dict(),
-                "human": self.human.state_dict(),
+                **self.streams.state_dict(),
                 "metrics": self.metrics.state_dict(),
+                "adversarial": None if self.estimator is None else self.estimator.state_dict(),
+                "rollback": self.rollback.state_dict(),
             }
-            save_checkpoint(folder, self.model, self.optimizer.optimizer, state)
+            save_checkpoint(folder, self.model, self.optimizer.optimizer, state, self.rollback.weights)
             remove_old_checkpoints(self.checkpoint_folder, self.config.run.keep_checkpoints)
         self.accelerator.wait_for_everyone()
 
@@ -343,11 +346,14 @@ class Training:
         state = load_checkpoint(checkpoint, self.model, self.optimizer.optimizer)
         self.step, self.best = state["step"], state["best"]
         in_warmup = self.step <= self.config.warmup.steps
-        self._streams("warm-up" if in_warmup else "adversarial")
-        self.documents.load_state_dict(state["documents"])
-        self.human.load_state_dict(state["human"])
+        self.streams.open("warm-up" if in_warmup else "adversarial")
+        self.streams.load_state_dict(state)
         if not in_warmup:
             self._start_adversarial()
+            if self.estimator and state.get("adversarial"):  # which an older checkpoint has not
+                self.estimator.load_state_dict(state["adversarial"])
+        if state.get("rollback"):
+            self.rollback.load_state_dict(state["rollback"], load_kept(checkpoint))
         if self.is_main:
             remove_later_checkpoints(self.checkpoint_folder, self.step)
         load_random_state(checkpoint / f"random-{self.accelerator.process_index}.safetensors")

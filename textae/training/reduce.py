@@ -2,6 +2,7 @@
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 
 class Reduce:
@@ -19,6 +20,10 @@ class Reduce:
         """Sum over processes, without gradient."""
         value = value.detach().float()
         return value if self.processes == 1 else self.accelerator.reduce(value.clone(), "sum")
+
+    def gather(self, rows: list[list[int]]) -> list[list[int]]:
+        """The rows of all processes, in their order; every process calls it."""
+        return rows if self.processes == 1 else gather_object(rows)
 
     def mean(self, total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
         """Local part of a global mean: ``total`` * processes / global ``count``."""

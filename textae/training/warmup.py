@@ -11,8 +11,9 @@ import torch
 from textae.config import TrainingConfig
 from textae.data.batches import Example, TokenBatch, pad_rows
 from textae.data.noise import break_sentence
+from textae.data.pairs import PairExample
 from textae.data.tokenizer import Vocabulary
-from textae.data.words import join_words, split_words
+from textae.data.words import count_words, join_words, split_words
 from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
 from textae.models.learning import hide_tokens
 from textae.training.denoising import NoisySentences
@@ -92,14 +93,22 @@ class WarmupBatches:
         self.config, self.vocabulary, self.weights, self.noisy = config, vocabulary, weights, noisy
 
     def make(
-        self, step: int, rows: range, documents: list[Example], human: list[Example], device: torch.device
+        self,
+        step: int,
+        rows: range,
+        documents: list[Example],
+        human: list[Example],
+        device: torch.device,
+        paired: dict[int, PairExample] | None = None,
     ) -> AutoencoderInputs:
         """Inputs for one process's ``rows`` of the global batch of ``step``.
+
+        Encoder and reconstructor learn from ``paired`` instead, in the rows of the global batch that it has.
 
         Every row has a random generator of its own, so that the batch is the same however many
         processes share it.
         """
-        config, vocabulary = self.config, self.vocabulary
+        config, vocabulary, paired = self.config, self.vocabulary, paired or {}
         sources, targets, hints, codes, fakes = [], [], [], [], []
         for row in rows:
             generator = random.Random(f"warm-up {config.run.seed} {step} {row}")
@@ -118,12 +127,17 @@ class WarmupBatches:
             codes.append(join_words(code))
             broken = generator.random() < 0.5
             fakes.append(join_words(break_sentence(sentence, generator)) if broken else codes[-1])
+            if row in paired:
+                pair = paired[row]
+                sources[-1], targets[-1], codes[-1] = pair.document, pair.summary, pair.summary
+                hints[-1] = vocabulary.hint(count_words(pair.summary))
         window, longest = config.data.max_document_tokens, config.data.max_human_tokens
         target_rows = vocabulary.encode(targets, longest)
         # A process that would have none takes its first.
         learned = [row for row in rows if row % config.warmup.reconstructor_every == 0] or [rows.start]
         code_rows = vocabulary.encode([codes[row - rows.start] for row in learned], longest)
-        document_batch = self._ended([documents[row].ids for row in learned], device)
+        restored = [paired[row].document_ids if row in paired else documents[row].ids for row in learned]
+        document_batch = self._ended(restored, device)
         randoms = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
         dropped = torch.rand(len(documents), window + 1, generator=randoms)
         dropped = dropped[learned, : document_batch.ids.shape[1]].to(device)
