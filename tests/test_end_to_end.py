@@ -112,6 +112,25 @@ def test_evaluate_writes_the_same_figures_to_standard_output(trained, capsys):
     assert "R-1" in output.err
 
 
+def test_audit_starts_from_the_loss_that_evaluate_prints(trained, tmp_path, capsys):
+    files = tmp_path / "evaluated.json", tmp_path / "audited.json"
+    words = ["--model", str(trained), "--data", "newswire:test:20"]
+    assert main(["evaluate", *words, "--json", str(files[0])]) == 0
+    capsys.readouterr()
+    fresh = ["--train", "newswire:60", "--steps", "6", "--batch-size", "16"]
+    assert main(["audit", *words, *fresh, "--json", str(files[1])]) == 0
+    printed = capsys.readouterr().out
+    evaluated, audited = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    assert (audited["protocol"]["held_out"], audited["protocol"]["trained_on"]) == (20, 60)
+    row, trained_reader = evaluated["systems"]["model"], audited["losses"]["summary"]["trained"]
+    assert trained_reader["written"] == pytest.approx(row["reconstruction_loss"], abs=1e-4)
+    assert audited["collapse"]["figures"]["novelty"] == pytest.approx(row["novelty"])
+    # What six steps teach is no match for training.
+    assert audited["losses"]["summary"]["fresh"]["written"] > trained_reader["written"] + 1.0
+    assert audited["verdict"]["name"] in ("undecided", "code")
+    assert audited["verdict"]["sentences"][-1] in printed
+
+
 def test_summaries_keep_the_order_and_can_be_reconstructed(trained, stories, tmp_path, capsys):
     summaries, restored = tmp_path / "summaries.txt", tmp_path / "restored.txt"
     words = ["--model", str(trained), "--input", str(stories), "--output", str(summaries)]
