@@ -35,8 +35,17 @@ def lines(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("baseline", ["leave_one_out", "self_critical"])
-def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, baseline):
+@pytest.mark.parametrize(
+    ("settings", "moving"),
+    [
+        ({"baseline": "leave_one_out"}, "loss/policy"),
+        ({"baseline": "self_critical"}, "loss/policy"),
+        ({"estimator": "gumbel", "samples": 1, "rewards": {}}, "loss/reader"),
+        ({"estimator": "wgan", "samples": 1, "rewards": {}}, "loss/reader"),
+    ],
+    ids=["leave-one-out", "self-critical", "gumbel", "wgan"],
+)
+def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, settings, moving):
     # Documents per batch count over all processes: 5 are 2 and 3. Only dropout differs from process to
     # process; masked words, samples and noise belong to the row of the global batch.
     dry = {"dropout": 0.0, "width": 16}
@@ -46,7 +55,7 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, bas
         "reconstructor": small,
         "discriminator": dry,
         "warmup": {"steps": 4, "documents_per_batch": 5, "warmup_steps": 2},
-        "adversarial": {"steps": 4, "documents_per_batch": 5, "baseline": baseline},
+        "adversarial": {"steps": 4, "documents_per_batch": 5, **settings},
         "run": {"sample_every": 8, "save_every": 4},
     }
     one, two = tmp_path / "one", tmp_path / "two"
@@ -80,5 +89,5 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, bas
     for first, second in zip(alone, together, strict=True):
         assert first.pop("phase", None) == second.pop("phase", None)
         assert second == pytest.approx(first, abs=TOLERANCE)
-    losses = [line["loss/policy"] for line in alone if "loss/policy" in line]
+    losses = [line[moving] for line in alone if moving in line]
     assert max(losses) - min(losses) > 100 * TOLERANCE  # so that the tolerance means something
