@@ -187,6 +187,47 @@ def own(function, **values):
             "adversarial.samples times adversarial.documents_per_batch must be at least 2 when "
             "adversarial.baseline = batch_mean",
         ),
+        ({"adversarial__gumbel_temperature": 0.0}, "adversarial.gumbel_temperature = 0.0 must be above 0"),
+        (
+            {"adversarial__gumbel_final_temperature": 0.0},
+            "adversarial.gumbel_final_temperature = 0.0 must be above 0",
+        ),
+        (
+            {"adversarial__wgan_gradient_penalty": -1.0},
+            "adversarial.wgan_gradient_penalty = -1.0 must not be below 0",
+        ),
+        (
+            {"adversarial__estimator": "gumbel", "adversarial__rewards__repetition__weight": 1.0},
+            "adversarial.rewards.repetition.weight = 1.0 cannot be used by adversarial.estimator = gumbel, "
+            "as this reward has no gradient; set it to 0 or leave it out",
+        ),
+        (
+            {"adversarial__estimator": "wgan", "adversarial__rewards__length__weight": 0.5},
+            "adversarial.rewards.length.weight = 0.5 cannot be used by adversarial.estimator = wgan, "
+            "as this reward has no gradient; set it to 0 or leave it out",
+        ),
+        (
+            {
+                "adversarial__estimator": "gumbel",
+                "discriminator__language_model": True,
+                "adversarial__rewards__fluency__weight": 0.5,
+            },
+            "adversarial.rewards.fluency.weight = 0.5 cannot be used by adversarial.estimator = gumbel, "
+            "as this reward has no gradient; set it to 0 or leave it out",
+        ),
+        (
+            {"adversarial__estimator": "gumbel", "adversarial__reconstructor_samples": 2},
+            "adversarial.reconstructor_samples = 2 says nothing to adversarial.estimator = gumbel; "
+            "leave it out",
+        ),
+        (
+            {"adversarial__estimator": "wgan", "adversarial__baseline": "self_critical"},
+            "adversarial.baseline = self_critical says nothing to adversarial.estimator = wgan; leave it out",
+        ),
+        (
+            {"adversarial__estimator": "wgan", "adversarial__real_label": 1.0},
+            "adversarial.real_label = 1.0 says nothing to adversarial.estimator = wgan; leave it out",
+        ),
     ],
 )
 def test_impossible_values(values, sentence):
@@ -215,6 +256,8 @@ def test_an_unknown_tracker_names_the_nearest():
         {"adversarial__rewards__encoder__weight": 1.0, "adversarial__similarity_encoder": "org/tiny"},
         {"adversarial__similarity_encoder": "org/tiny"},
         {"adversarial__custom_rewards": {"own": own("my.rewards:Names.share", weight=0.0)}},
+        {"adversarial__estimator": "gumbel", "adversarial__samples": 1, "adversarial__real_label": 1.0},
+        {"adversarial__estimator": "wgan", "adversarial__rewards__repetition__weight": 0.0},
     ],
 )
 def test_unusual_values_that_work_are_let_through(values):

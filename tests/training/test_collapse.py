@@ -28,6 +28,14 @@ def test_a_healthy_run_says_nothing():
     assert watch() == []
 
 
+def test_a_wasserstein_critic_has_no_accuracy():
+    signs = CollapseSigns(window=1, maximum_words=12)
+    signs.add({name: value for name, value in HEALTHY.items() if name != "discriminator/accuracy"}, ["text"])
+    assert signs.warnings() == []
+    signs.add({**HEALTHY, "discriminator/accuracy": 0.98}, ["text"])
+    assert len(signs.warnings()) == 1
+
+
 def test_nothing_is_said_before_the_window_is_full():
     assert watch({"summary/words": 30.0}, window=11) == []
     assert len(watch({"summary/words": 30.0}, window=10)) == 1

@@ -232,3 +232,34 @@ def test_the_loss_is_the_sum_of_its_parts(make_step, model, config, documents, h
     assert lengths.min() >= 1 and lengths.max() <= config.length.maximum_tokens
     entropy = -outputs.summary_log_probabilities.sum() / lengths.sum()
     assert metrics["policy/entropy"] == pytest.approx(entropy.item(), rel=1e-5)
+
+
+CHOICES = [("gumbel", "soft"), ("wgan", "soft"), ("wgan", "straight_through")]
+
+
+@pytest.mark.parametrize(("name", "output"), CHOICES)
+def test_the_encoder_alone_learns_to_be_restored(make_step, model, config, documents, human, name, output):
+    """Only the encoder moves, and only for the reconstruction: the same reconstructor restores more."""
+    config.adversarial.wgan_output = output
+    config.adversarial.rewards.reader.weight = config.adversarial.rewards.kl.weight = 0.0
+    step = make_step(name)
+    with torch.no_grad():  # a reconstructor that looks at its source more than a fresh one does
+        for parameter in model.reconstructor.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(3.0)
+    optimizer = torch.optim.Adam(model.encoder.parameters(), lr=1e-2)
+    losses = []
+    for at in range(40):
+        batch = step.sample(model, at, range(4), documents, human)
+        loss, metrics = step.losses(batch, model(batch.inputs), at)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(metrics["loss/reconstructor"])
+    print(
+        name,
+        output,
+        [round(sum(losses[i : i + 8]) / 8, 4) for i in range(0, 40, 8)],
+        max(losses[:8]) - min(losses[:8]),
+    )
+    assert sum(losses[-8:]) / 8 < sum(losses[:8]) / 8 - 0.05

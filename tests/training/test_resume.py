@@ -132,8 +132,17 @@ def test_a_run_that_fails_resumes_exactly(tmp_path, make_config, monkeypatch, un
             },
             5,
         ),
+        ({"adversarial": {"steps": 3, "estimator": "gumbel", "rewards": {}}}, 5),
+        ({"adversarial": {"steps": 3, "estimator": "wgan", "rewards": {}}}, 5),
     ],
-    ids=["self-critical", "streaming, lines over several steps", "no warm-up", "token budget"],
+    ids=[
+        "self-critical",
+        "streaming, lines over several steps",
+        "no warm-up",
+        "token budget",
+        "gumbel",
+        "wgan",
+    ],
 )
 def test_other_recipes_resume_exactly(tmp_path, make_config, monkeypatch, sections, fails_at):
     """The last checkpoint before the failure is one of the adversarial phase."""
