@@ -20,6 +20,7 @@ from textae.training.advantage import (
     position_sums,
     self_critical,
 )
+from textae.training.lengths import human_lengths, matching_sentences, uniform_lengths
 from textae.training.reduce import Reduce
 from textae.training.rewards import REWARDS, Rollout, repetitions
 from textae.training.warmup import discriminator_loss, ending_loss, language_loss
@@ -71,19 +72,24 @@ class AdversarialStep:
 
         A document is asked for as many words as its human sentence has (which is of other
         content): so real and sampled sentences have the same lengths, and the discriminator
-        cannot go by length. All random numbers of the global batch are drawn on every process,
-        so that samples do not depend on the number of processes.
+        cannot go by length. Where lengths are drawn evenly instead, sentences of such lengths are
+        taken from the global batch, as far as it has them. All random numbers of the global batch
+        are drawn on every process, so that samples do not depend on the number of processes.
         """
         config, vocabulary, device = self.config, self.vocabulary, model.device
         samples = config.adversarial.samples
         limits = config.length
-        words = [
-            min(max(count_words(human[row].text), limits.minimum_words), limits.maximum_words) for row in rows
-        ]
         sources = pad_rows([vocabulary.as_source(documents[row].ids) for row in rows], vocabulary.pad, device)
-        hints = torch.tensor([vocabulary.hint(count) for count in words], device=device)
         generator = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
         uniforms = torch.rand(len(documents) * samples, limits.maximum_tokens, 2, generator=generator)
+        lengths = [count_words(example.text) for example in human]
+        if config.adversarial.length_sampling == "uniform":
+            asked = uniform_lengths(len(documents), limits, generator)
+            human = [human[i] for i in matching_sentences(asked, lengths)]
+        else:
+            asked = human_lengths(lengths, limits)
+        words = [asked[row] for row in rows]
+        hints = vocabulary.hint_ids(words, device)
         uniforms = uniforms[rows.start * samples : rows.stop * samples].to(device)
         summaries = model.encoder.rollout(sources, hints.repeat_interleave(samples), uniforms)
         group = samples
