@@ -143,6 +143,25 @@ def test_long_documents_are_cut_at_the_window_if_the_model_says_so(tiny_model, t
     assert tiny_model.summarize([LONG]) == tiny_model.summarize([cut])
 
 
+def test_of_long_documents_the_central_sentences_are_read_and_others_as_they_are(tiny_model, tiny_vocabulary):
+    sentence = "the keeper of the lock at ossel counted forty barges ."
+    fillers = ["a heron landed .", "snow closed the road .", "the baker went by sledge ."] * 4
+    long = " ".join([*fillers, sentence, "barges pass ossel lock .", "the lock keeper counted forty ."])
+    short = "  A heron landed.  It would not leave. "
+    assert tiny_model.count_tokens([long])[0] > 30 >= tiny_model.count_tokens([short])[0]
+    read = tiny_model.read_documents([short, long, ""])
+    assert [read[0], read[2]] == [tiny_model.prepare([short])[0], []]
+    assert 15 < len(read[1]) <= 30
+    (told,) = tiny_vocabulary.decode([read[1]])
+    assert sentence in told and not long.startswith(told)
+    # Summaries, losses and ratios are of what is read.
+    assert tiny_model.summarize([short, long]) == tiny_model.summarize([short, told])
+    losses = tiny_model.reconstruction_loss([long, told], ["heron", "heron"])
+    assert losses[0] == losses[1] > 0
+    (summary,) = tiny_model.summarize([long], ratio=0.5)
+    assert count_words(summary) <= count_words(told) + 1 < count_words(long) // 2
+
+
 def test_a_wanted_length_is_the_hint(tiny_model, sentences):
     free = {"min_words": 0, "max_words": 30}
     default = tiny_model.summarize(sentences, **free)

@@ -106,7 +106,7 @@ def test_a_model_that_reranks_may_write_something_else(tiny_model):
     decoding = tiny_model.config.decoding
     decoding.num_beams, decoding.candidates = 6, 6
     decoding.encoder_weight, decoding.reconstruction_weight, decoding.reader_weight = 1.0, 0.0, 0.0
-    decoding.length_penalty, decoding.long_documents = 0.0, "cut"
+    decoding.length_penalty = 0.0
     texts = [document * 2 for document in DOCUMENTS]
     alone = tiny_model.summarize(texts, num_beams=6)
     assert tiny_model.summarize(texts, candidates=1) == alone  # the encoder alone chooses its best

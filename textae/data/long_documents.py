@@ -1,9 +1,10 @@
 """Documents that are longer than a network reads: the sentences that tell most, in their order.
 
-Sentences that share rarer words with many others are central (LexRank: Erkan and Radev, "LexRank:
-Graph-based Lexical Centrality as Salience in Text Summarization", JAIR 2004). Nothing is learned
-and no language is known: sentences end at marks and at new lines, words weigh by how few sentences
-have them, and earlier sentences start with more, for texts that say the main thing first.
+Sentences that share rarer words with many others are central: degree centrality, after Erkan and
+Radev, "LexRank: Graph-based Lexical Centrality as Salience in Text Summarization" (JAIR 2004). (A
+random walk, their other way, gives sentences that only speak of each other no more than any.)
+Nothing is learned and no language is known: sentences end at marks and at new lines, words weigh by
+how few sentences have them, and earlier sentences count more, for texts that say the main thing first.
 """
 
 import re
@@ -18,9 +19,6 @@ from textae.data.normalization import normalize
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import split_words
 
-# Share of a sentence's weight that it has from others, as in LexRank and PageRank.
-DAMPING = 0.85
-ITERATIONS = 30
 # Sentences as similar as this say the same.
 SAME = 0.5
 
@@ -60,7 +58,7 @@ def condense(text: str, vocabulary: Vocabulary, normalization: NormalizationConf
 
     The most central ones are taken while they fit; those that say what a chosen one says, only where
     room is left after all others. What room then is left goes to the beginning, cut behind a word, of
-    the best sentence of which half or more fits. Where no sentence fits, the best one is cut.
+    the best later sentence of which half or more fits. Where no sentence fits, the best one is cut.
 
     Args:
         text: as it was given, for sentences may end at new lines.
@@ -77,7 +75,8 @@ def condense(text: str, vocabulary: Vocabulary, normalization: NormalizationConf
     room = window - sum(len(rows[i]) for i in chosen)
     parts = {i: given[i] for i in chosen}
     for i in ranked:
-        if i not in parts and (not chosen or 2 * room >= len(rows[i])):
+        # Nothing may follow what is cut: the two would read as one.
+        if not chosen or (i > max(chosen) and 2 * room >= len(rows[i])):
             (beginning,) = vocabulary.decode([cut_at_word(rows[i], room, vocabulary)])
             # Half a character at the end is none.
             parts[i] = beginning.rstrip("\ufffd") + " "
@@ -129,10 +128,13 @@ class _Vectors:
         holders = Counter(word for row in words for word in set(row))
         weights = {word: np.log((len(words) + 1) / (count + 0.5)) for word, count in holders.items()}
         self.vectors: list[dict[str, float]] = []
+        norms: list[float] = []
         for row in words:
             vector = {word: count * weights[word] for word, count in Counter(row).items()}
             norm = float(np.sqrt(sum(value * value for value in vector.values())))
+            norms.append(norm)
             self.vectors.append({word: value / norm for word, value in vector.items()} if norm else {})
+        self.norms = np.array(norms)
         numbers = {word: number for number, word in enumerate(holders)}
         self.width = len(numbers)
         self.rows = np.array([i for i, vector in enumerate(self.vectors) for _ in vector], dtype=np.int64)
@@ -145,28 +147,17 @@ class _Vectors:
         return sum(value * other[word] for word, value in one.items() if word in other)
 
     def centrality(self) -> NDArray[np.float64]:
-        """The share (N,) of a random walk's time at each sentence.
+        """How much each sentence (N,) has in common with all others, earlier ones counting up to twice.
 
-        From a sentence it goes to others by their similarity, and now and then to any, earlier ones
-        more often. The similarities (N, N) are never written out: they are products of the vectors.
+        The cosines (N, N) are never written out: their sums are products of the vectors. Sentences of
+        less weight than the mean lose in proportion, for a few common words are close to everything.
         """
         count = len(self.vectors)
-        if not count:
-            return np.zeros(0)
-        prior = 1.0 / np.sqrt(np.arange(count) + 1.0)
-        prior /= prior.sum()
-        own = np.bincount(self.rows, self.values**2, minlength=count)
-        degrees = self._similar(np.ones(count)) - own
-        walks = degrees > 1e-9
-        rank = prior
-        for _ in range(ITERATIONS):
-            leaving = np.where(walks, rank / np.where(walks, degrees, 1.0), 0.0)
-            reached = np.maximum(self._similar(leaving) - own * leaving, 0.0)
-            rank = DAMPING * reached + (1.0 - DAMPING * reached.sum()) * prior
-        return rank
-
-    def _similar(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The matrix of all similarities times ``weights`` (N,)."""
-        words = np.bincount(self.columns, self.values * weights[self.rows], minlength=self.width)
-        products = self.values * words[self.columns]
-        return np.bincount(self.rows, products, minlength=len(self.vectors)).astype(np.float64)
+        if not self.width:
+            return np.zeros(count)
+        words = np.bincount(self.columns, self.values, minlength=self.width)
+        sums = np.bincount(self.rows, self.values * words[self.columns], minlength=count)
+        shared = sums - np.bincount(self.rows, self.values**2, minlength=count)  # without itself
+        shared[shared < 1e-9] = 0.0
+        shared *= np.minimum(1.0, self.norms / max(float(self.norms.mean()), 1e-9))
+        return shared * (1.0 + 1.0 / np.sqrt(np.arange(count) + 1.0))
