@@ -174,6 +174,11 @@ def test_summarize_passes_everything_that_was_given(corpus):
     }
 
 
+def test_summarize_passes_a_ratio(corpus):
+    assert main(["summarize", "--model", "m", "--input", "i", "--output", "-", "--ratio", "0.5"]) == 0
+    assert corpus[0][-1] == {"ratio": 0.5}
+
+
 def test_reconstruct(corpus):
     assert main(["reconstruct", "--model", "m", "--input", "i", "--output", "o", "--batch-size", "2"]) == 0
     assert corpus == [("reconstruct_corpus", "model of m", "i", "o", {"batch_size": 2})]
@@ -219,13 +224,13 @@ def test_evaluate_predictions(scored, capsys):
 
 def test_evaluate_one_model(scored, capsys, tmp_path):
     figures = tmp_path / "figures.json"
-    words = "evaluate --model m --data a b --words 8 --max-words 10 --beams 2 --limit 5 --batch-size 3"
+    words = "evaluate --model m --data a b --ratio 0.5 --max-words 10 --beams 2 --limit 5 --batch-size 3"
     words += f" --save-predictions s --document-column body --summary-column title --json {figures}"
     assert main(words.split()) == 0
     ((model, data, options),) = scored
     assert (model, data) == ("model of m", ["a", "b"])
     assert options == {
-        "words": 8,
+        "ratio": 0.5,
         "max_words": 10,
         "num_beams": 2,
         "limit": 5,
@@ -264,6 +269,21 @@ def test_of_several_models_the_last_alone_judges_the_baselines_and_shows_example
     assert main(["evaluate", "--model", "a=x", "b=y", "c=z", "--data", "d", "--examples", "3"]) == 0
     chosen = [(call[2].get("judge_baselines", True), call[2]["examples"]) for call in scored]
     assert chosen == [(False, 0), (False, 0), (True, 3)]
+
+
+def test_each_wanted_length_is_a_row(scored, capsys):
+    words = "evaluate --model a=x b=y --data d --words 8 10 --ratio 0.5 --examples 2 --json -"
+    assert main(words.split()) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    names = ["8 words", "10 words", "ratio 0.5"]
+    assert list(report["systems"]) == [f"{m}, {n}" for m in "ab" for n in names] + ["lead-8"]
+    assert "| b, ratio 0.5 |" in captured.err
+    wishes = [(call[0], call[2].get("words"), call[2].get("ratio")) for call in scored]
+    assert wishes == [(f"model of {m}", *w) for m in "xy" for w in [(8, None), (10, None), (None, 0.5)]]
+    assert [call[2].get("judge_baselines", True) for call in scored] == [False] * 5 + [True]
+    assert [call[2]["examples"] for call in scored] == [0] * 5 + [2]
+    assert list(report["comparisons"]) == list(report["protocol"]["lengths"])
 
 
 def test_models_without_a_name_are_called_by_their_path(scored, capsys):

@@ -42,6 +42,26 @@ def refusal(capsys, *words):
             'argument --words: wants a whole number of at least 1, not "many"; see textae summarize --help',
         ),
         (
+            "summarize --model m --input i --output o --words 8 --ratio 0.5",
+            "--words and --ratio exclude each other; take one of them",
+        ),
+        (
+            "summarize --model m --input i --output o --ratio 1.5",
+            'argument --ratio: wants a share above 0 and at most 1, not "1.5"; see textae summarize --help',
+        ),
+        (
+            "evaluate --model m --data d --words 8 10 --save-predictions s",
+            "--save-predictions is for one length; score the lengths one after the other",
+        ),
+        (
+            "evaluate --model m --data - --words 8 10",
+            "--data - can be read only once; write standard input to a file to score more than one row",
+        ),
+        (
+            "evaluate --predictions p --references r --ratio 0.5",
+            "--ratio is for --model and means nothing with --predictions; leave it out",
+        ),
+        (
             "summarize --model m --input i --output o --sample --temperature 0",
             'argument --temperature: wants a number above 0, not "0"; see textae summarize --help',
         ),
@@ -78,7 +98,7 @@ def refusal(capsys, *words):
         ),
         (
             "evaluate --model a b --data -",
-            "--data - can be read only once; write standard input to a file to score several models",
+            "--data - can be read only once; write standard input to a file to score more than one row",
         ),
         (
             "evaluate --model =a --data d",

@@ -146,9 +146,12 @@ def _train_arguments(parser: _Parser) -> None:
 
 def _summarize_arguments(parser: _Parser) -> None:
     _corpus_arguments(parser, "documents")
-    _length_arguments(parser)
-    add = parser.add_argument
+    add = parser.add_argument_group("lengths and search").add_argument
+    add("--words", type=_whole(1), metavar="N", help="length to ask for, in words, kept to within one word")
+    add("--ratio", type=_share, metavar="R", help="the same, as a share of each document's own words")
     add("--min-words", type=_whole(0), metavar="N", help="never end before this many words")
+    _search_arguments(add)
+    add = parser.add_argument
     add(
         "--candidates",
         type=_whole(1),
@@ -208,7 +211,10 @@ def _evaluate_arguments(parser: _Parser) -> None:
     model("--save-predictions", metavar="F", help="write the model's summaries here, as JSON lines")
     model("--examples", type=_whole(1), metavar="N", help="show N documents with summary and reconstruction")
     model("--batch-size", type=_whole(1), metavar="N", help="texts at a time (default: 64)")
-    _length_arguments(parser)
+    add = parser.add_argument_group("lengths and search").add_argument
+    add("--words", nargs="+", type=_whole(1), metavar="N", help="lengths to ask for, a row of the table each")
+    add("--ratio", nargs="+", type=_share, metavar="R", help="the same, as shares of each document's words")
+    _search_arguments(add)
     outputs = parser.add_argument_group("scoring a system's outputs").add_argument
     outputs("--predictions", metavar="F", help="summaries that some system wrote")
     outputs("--references", metavar="F", help="the reference summaries; joined by id where both have one")
@@ -256,7 +262,9 @@ def _audit_arguments(parser: _Parser) -> None:
     model("--limit", type=_whole(1), metavar="N", help="audit only so many documents, spread evenly")
     model("--batch-size", type=_whole(1), metavar="N", help="texts at a time (default: 64)")
     model("--seed", type=_whole(0), metavar="N", help="seed of split, readers and shuffling (default: 0)")
-    _length_arguments(parser)
+    add = parser.add_argument_group("lengths and search").add_argument
+    add("--words", type=_whole(1), metavar="N", help="length to ask for, in words, kept to within one word")
+    _search_arguments(add)
     outputs = parser.add_argument_group("have a system's summaries collapsed?").add_argument
     outputs("--summaries", metavar="F", help="summaries that some system wrote")
     outputs("--documents", metavar="G", help="their documents; joined by id where both have one")
@@ -280,9 +288,7 @@ def _corpus_arguments(parser: _Parser, what: str) -> None:
     add("--batch-size", type=_whole(1), metavar="N", help="texts at a time (default: 64)")
 
 
-def _length_arguments(parser: _Parser) -> None:
-    add = parser.add_argument_group("lengths and search").add_argument
-    add("--words", type=_whole(1), metavar="N", help="length to ask for, in words")
+def _search_arguments(add: Callable[..., Any]) -> None:
     add("--max-words", type=_whole(1), metavar="N", help="never write more words than this")
     add(
         "--beams",
@@ -311,6 +317,13 @@ def _above_zero(text: str) -> float:
         number = 0.0
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f'wants a number above 0, not "{text}"')
+    return number
+
+
+def _share(text: str) -> float:
+    number = _above_zero(text)
+    if number > 1:
+        raise argparse.ArgumentTypeError(f'wants a share above 0 and at most 1, not "{text}"')
     return number
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _DECODING = (
     "words",
+    "ratio",
     "min_words",
     "max_words",
     "num_beams",
@@ -32,6 +33,7 @@ _DECODING = (
 _MODEL_ONLY = (
     "data",
     "words",
+    "ratio",
     "max_words",
     "num_beams",
     "limit",
@@ -66,6 +68,8 @@ def train(arguments: Namespace) -> None:
 def summarize(arguments: Namespace) -> None:
     """Summarise documents: one summary for each, in order."""
     decoding = _given(arguments, _DECODING)
+    if "words" in decoding and "ratio" in decoding:
+        raise InputError("--words and --ratio exclude each other; take one of them")
     if arguments.do_sample:
         decoding["do_sample"] = True
     elif not decoding.keys().isdisjoint(("temperature", "seed")):
@@ -159,7 +163,8 @@ def merge_reports(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     Returns:
         A report whose ``systems`` are the models by name and then the baselines. The baselines'
         reconstruction loss and readability, and the examples, are those of the last model.
-        ``comparisons`` holds each model's under its name.
+        ``comparisons`` holds each model's under its name, and so does the protocol's ``lengths`` what
+        was asked of it.
     """
     *_, last = reports.values()
     systems = {name: report["systems"]["model"] for name, report in reports.items()}
@@ -167,8 +172,12 @@ def merge_reports(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         if name != "model":
             systems.setdefault(name, row)
     comparisons = {name: report["comparisons"] for name, report in reports.items()}
+    lengths = {
+        name: {kind: report["protocol"].get(kind) for kind in ("words", "ratio")}
+        for name, report in reports.items()
+    }
     return {
-        "protocol": last["protocol"],
+        "protocol": {**last["protocol"], "lengths": lengths},
         "systems": systems,
         "comparisons": comparisons,
         "examples": last.get("examples", []),
@@ -210,13 +219,16 @@ def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, A
     models = _named_models(arguments.model)
     if len(models) > 1 and arguments.save_predictions is not None:
         raise InputError("--save-predictions is for one --model; score the models one after the other")
-    if len(models) > 1 and "-" in arguments.data:
+    wishes = _wishes(arguments)
+    if len(wishes) > 1 and arguments.save_predictions is not None:
+        raise InputError("--save-predictions is for one length; score the lengths one after the other")
+    if len(models) * len(wishes) > 1 and "-" in arguments.data:
         raise InputError(
-            "--data - can be read only once; write standard input to a file to score several models"
+            "--data - can be read only once; write standard input to a file to score more than one row"
         )
     options = _given(
         arguments,
-        ("words", "max_words", "num_beams", "limit", "batch_size", "save_predictions", "examples"),
+        ("max_words", "num_beams", "limit", "batch_size", "save_predictions", "examples"),
     )
     for name, value in (
         ("document_columns", arguments.document_column),
@@ -227,11 +239,16 @@ def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, A
     from textae.evaluation.report import evaluate_model
 
     *_, last = models
+    *_, longest = wishes
     reports = {}
     for name, path in models.items():
-        # The table takes from the last model alone what a model says of the baselines, and the examples.
-        chosen = options if name == last else {**options, "judge_baselines": False, "examples": 0}
-        reports[name] = evaluate_model(_load_model(path), arguments.data, **chosen, **protocol)
+        model = _load_model(path)
+        for length, wish in wishes.items():
+            # The table takes from the last report alone what a model says of the baselines, and the examples.
+            is_last = (name, length) == (last, longest)
+            chosen = options if is_last else {**options, "judge_baselines": False, "examples": 0}
+            row = name if len(wishes) == 1 else f"{name}, {length}"
+            reports[row] = evaluate_model(model, arguments.data, **wish, **chosen, **protocol)
     return next(iter(reports.values())) if list(reports) == ["model"] else merge_reports(reports)
 
 
@@ -282,6 +299,13 @@ def _audit_summaries(arguments: Namespace) -> dict[str, Any]:
     }
     given = {name: value for name, value in columns.items() if value is not None}
     return collapse_of_files(arguments.summaries, arguments.documents, **given)
+
+
+def _wishes(arguments: Namespace) -> dict[str, dict[str, Any]]:
+    """The lengths to score, by the name that a row has for each; one without a wish if none is given."""
+    named = {f"{words} words": {"words": words} for words in arguments.words or []}
+    named |= {f"ratio {ratio:g}": {"ratio": ratio} for ratio in arguments.ratio or []}
+    return named or {"": {}}
 
 
 def _named_models(given: list[str]) -> dict[str, str]:

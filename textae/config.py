@@ -45,7 +45,7 @@ class DataConfig:
     streaming: bool = False
     """Read documents and human sentences as streams instead of holding them in memory."""
     max_document_tokens: int = 80
-    """Longer documents are cut here."""
+    """Longer documents are cut here in training; for summaries decoding.long_documents decides."""
     max_human_tokens: int = 24
     """Longer human sentences are left out."""
     normalization: NormalizationConfig = field(default_factory=NormalizationConfig)
@@ -152,6 +152,8 @@ class DecodingConfig:
     """Spell no word of several pieces that the document has not; null: only a checkpoint's encoder may."""
     distinct_words: bool = False
     """Write no word of more than three letters and no number twice, for headlines and their like."""
+    long_documents: Literal["select", "cut"] = "select"
+    """Of a document over data.max_document_tokens, read the most central sentences or the beginning."""
 
 
 @dataclass
@@ -272,6 +274,8 @@ class AdversarialConfig:
     """Summaries sampled for each document."""
     reconstructor_samples: int | None = None
     """So many of a document's samples train the reconstructor, the rest are only read; null: all."""
+    length_sampling: Literal["human", "uniform"] = "human"
+    """Ask for the length of a human sentence, or for any within length.minimum_words and maximum_words."""
     baseline: Literal["leave_one_out", "self_critical", "batch_mean"] = "leave_one_out"
     """What a sample's reward is compared with."""
     learning_rate: float = 2e-4
@@ -379,7 +383,7 @@ class AutoencoderConfig:
     normalization: NormalizationConfig = field(default_factory=NormalizationConfig)
     """How text is cleaned before it is read."""
     max_document_tokens: int = 80
-    """Longer documents are cut here."""
+    """The networks read no more of a document; of longer ones what decoding.long_documents says."""
     max_human_tokens: int = 24
     """Longest human sentence that the networks have seen."""
 

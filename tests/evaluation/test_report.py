@@ -79,7 +79,7 @@ def test_model_stands_beside_the_baselines_with_every_measure(pairs_file, tmp_pa
     )
     documents, options = model.summarized
     assert documents == [document.lower() for document in DOCUMENTS]
-    assert options == {"batch_size": 2, "words": 4, "max_words": 6, "num_beams": 2}
+    assert options == {"batch_size": 2, "words": 4, "ratio": None, "max_words": 6, "num_beams": 2}
 
     assert list(report["systems"]) == ["model", "lead-8", "lead-10", "lead-half"]
     row = report["systems"]["model"]
@@ -88,6 +88,7 @@ def test_model_stands_beside_the_baselines_with_every_measure(pairs_file, tmp_pa
     assert row["rouge1"] == pytest.approx(100 * (first + second + 1) / 3)
     assert row["count"] == 3
     assert row["mean_words"] == pytest.approx(10 / 3)
+    assert row["length_error"] == pytest.approx(2 / 3)  # 3, 4 and 3 words, where 4 were wanted
     # "floods" alone is not in its document, of 10 words.
     assert row["novelty"] == pytest.approx(0.1)
     assert row["compression"] == pytest.approx(10 / 45)
@@ -211,6 +212,23 @@ def test_table_is_aligned_markdown_of_terminal_width(pairs_file):
     assert cells[2][:2] == ["model", f"{row['rouge1']:.2f} ± {(high - low) / 2:.2f}"]
     assert cells[2][4:] == ["3.3", "10.0", "0.22", "100.0", "2.000", "0.750"]
     assert "ROUGE stemmed F1, tokens: words, mean over references, 3 examples" in lines[7]
+
+
+def test_the_distance_from_a_wanted_length_stands_in_the_table(pairs_file):
+    # 15 words each, of which a fifth is 3; the model wrote 3, 4 and 3.
+    report = evaluate_model(StandIn(), [pairs_file], ratio=0.2)
+    assert report["systems"]["model"]["length_error"] == pytest.approx(1 / 3)
+    assert "length_error" not in report["systems"]["lead-8"]
+    assert (report["protocol"]["words"], report["protocol"]["ratio"]) == (None, 0.2)
+    lines = markdown_table(report).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:4]]
+    assert (cells[0][5], cells[2][5], cells[3][5]) == ("off", "0.33", "")
+    assert "off: words from the wanted length" in lines[8]
+    assert max(len(line) for line in lines) <= 110
+    # A greatest length lowers the wanted one.
+    report = evaluate_model(StandIn(), [pairs_file], words=9, max_words=3)
+    assert report["systems"]["model"]["length_error"] == pytest.approx(1 / 3)
+    assert "length_error" not in evaluate_model(StandIn(), [pairs_file])["systems"]["model"]
 
 
 def test_table_of_predictions_has_one_row_and_only_columns_with_figures(tmp_path):

@@ -17,8 +17,9 @@ from textae.inference import corpus, reconstruct_corpus, summarize_corpus
 class FirstWordModel:
     """Stands in for a model: the summary is the first word over two lines, the document all words twice."""
 
-    def __init__(self, max_document_tokens=5):
-        self.config = SimpleNamespace(max_document_tokens=max_document_tokens)
+    def __init__(self, max_document_tokens=5, long_documents="cut"):
+        decoding = SimpleNamespace(long_documents=long_documents)
+        self.config = SimpleNamespace(max_document_tokens=max_document_tokens, decoding=decoding)
         self.calls = []
 
     def count_tokens(self, texts):
@@ -78,7 +79,7 @@ def content(path):
 )
 def test_every_output_format(model, rows, tmp_path, extension, expected, compression):
     output = str(tmp_path / "new" / f"out{extension}{compression}")
-    assert summarize_corpus(model, rows, output) == {"records": 3, "empty": 1, "cut": 0}
+    assert summarize_corpus(model, rows, output) == {"records": 3, "empty": 1, "condensed": 0, "cut": 0}
     assert content(output) == expected
     assert os.listdir(tmp_path / "new") == [f"out{extension}{compression}"]
 
@@ -118,7 +119,8 @@ def test_reconstruct_reads_summaries_or_outputs_and_writes_documents(model, tmp_
     source = tmp_path / "a.jsonl"
     source.write_text('{"id": 1, "summary": "one"}\n{"output": "two"}\n{"summary": ""}\n{"text": ""}\n')
     output = str(tmp_path / "b.jsonl")
-    assert reconstruct_corpus(model, str(source), output) == {"records": 4, "empty": 2, "cut": 0}
+    counts = reconstruct_corpus(model, str(source), output)
+    assert counts == {"records": 4, "empty": 2, "condensed": 0, "cut": 0}
     expected = [
         '{"id": 1, "document": "one one"}',
         '{"document": "two two"}',
@@ -183,7 +185,8 @@ def test_empty_and_long_documents_are_counted_and_warned_about(tmp_path, caplog)
     source = tmp_path / "a.txt"
     source.write_text("a b\n\na b c\n \na b c d\n")
     output = str(tmp_path / "b.txt")
-    assert summarize_corpus(FirstWordModel(2), str(source), output) == {"records": 5, "empty": 2, "cut": 2}
+    counts = summarize_corpus(FirstWordModel(2), str(source), output)
+    assert counts == {"records": 5, "empty": 2, "condensed": 0, "cut": 2}
     assert caplog.messages == [
         "2 documents were empty and got an empty summary",
         "2 documents were longer than 2 tokens and cut there",
@@ -192,6 +195,21 @@ def test_empty_and_long_documents_are_counted_and_warned_about(tmp_path, caplog)
     source.write_text("a b c\n")
     summarize_corpus(FirstWordModel(2), str(source), output)
     assert caplog.messages == ["1 document was longer than 2 tokens and cut there"]
+
+
+def test_documents_that_are_condensed_and_those_that_are_cut_are_told_apart(tmp_path, caplog):
+    source, output = tmp_path / "a.txt", str(tmp_path / "b.txt")
+    source.write_text("a b.\na. b c\na b. c d.\na b c\n")
+    model = FirstWordModel(2, "select")
+    counts = summarize_corpus(model, str(source), output)
+    assert counts == {"records": 4, "empty": 0, "condensed": 2, "cut": 1}
+    assert caplog.messages == [
+        "2 documents were longer than 2 tokens and condensed to the most central sentences",
+        "1 document was longer than 2 tokens and cut there",
+    ]
+    # Summaries to restore are cut in any case.
+    counts = reconstruct_corpus(model, str(source), output, columns=["text"])
+    assert (counts["condensed"], counts["cut"]) == (0, 3)
 
 
 def test_only_empty_documents_need_no_model(model, tmp_path):

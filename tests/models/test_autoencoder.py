@@ -133,7 +133,8 @@ def test_empty_documents_give_empty_summaries_and_none_gives_none(tiny_model):
     assert tiny_model.reconstruction_loss([]) == []
 
 
-def test_long_documents_are_cut_at_the_window(tiny_model, tiny_vocabulary):
+def test_long_documents_are_cut_at_the_window_if_the_model_says_so(tiny_model, tiny_vocabulary):
+    tiny_model.config.decoding.long_documents = "cut"
     kept = tiny_vocabulary.encode([LONG], 30)[0]
     (cut,) = tiny_vocabulary.decode([kept])
     assert tiny_vocabulary.encode([cut])[0] == kept
@@ -142,20 +143,64 @@ def test_long_documents_are_cut_at_the_window(tiny_model, tiny_vocabulary):
     assert tiny_model.summarize([LONG]) == tiny_model.summarize([cut])
 
 
+def test_of_long_documents_the_central_sentences_are_read_and_others_as_they_are(tiny_model, tiny_vocabulary):
+    sentence = "the keeper of the lock at ossel counted forty barges ."
+    fillers = ["a heron landed .", "snow closed the road .", "the baker went by sledge ."] * 4
+    long = " ".join([*fillers, sentence, "barges pass ossel lock .", "the lock keeper counted forty ."])
+    short = "  A heron landed.  It would not leave. "
+    assert tiny_model.count_tokens([long])[0] > 30 >= tiny_model.count_tokens([short])[0]
+    read = tiny_model.read_documents([short, long, ""])
+    assert [read[0], read[2]] == [tiny_model.prepare([short])[0], []]
+    assert 15 < len(read[1]) <= 30
+    (told,) = tiny_vocabulary.decode([read[1]])
+    assert sentence in told and not long.startswith(told)
+    # Summaries, losses and ratios are of what is read.
+    assert tiny_model.summarize([short, long]) == tiny_model.summarize([short, told])
+    losses = tiny_model.reconstruction_loss([long, told], ["heron", "heron"])
+    assert losses[0] == losses[1] > 0
+    (summary,) = tiny_model.summarize([long], ratio=0.5)
+    assert count_words(summary) <= count_words(told) + 1 < count_words(long) // 2
+
+
 def test_a_wanted_length_is_the_hint(tiny_model, sentences):
-    default = tiny_model.summarize(sentences)
-    assert tiny_model.summarize(sentences, words=4) == default
-    assert tiny_model.summarize(sentences, words=9) != default
+    free = {"min_words": 0, "max_words": 30}
+    default = tiny_model.summarize(sentences, **free)
+    assert tiny_model.summarize(sentences, words=4, **free) == default
+    assert tiny_model.summarize(sentences, words=9, **free) != default
     # A greatest length lowers the wanted one; the hints end at 32 words.
     short = tiny_model.summarize(sentences, words=9, max_words=2)
     assert short == tiny_model.summarize(sentences, words=2, max_words=2)
-    assert tiny_model.summarize(sentences[:2], words=33) == tiny_model.summarize(sentences[:2], words=34)
+    free["max_words"] = 60
+    hinted = [tiny_model.summarize(sentences[:2], words=words, **free) for words in (33, 34)]
+    assert hinted[0] == hinted[1]
+
+
+@pytest.mark.parametrize("way", [{}, {"num_beams": 3}, {"num_beams": 3, "candidates": 3}], ids=str)
+@pytest.mark.parametrize("words", [1, 3, 8, 20, 40])
+def test_a_wanted_length_is_kept_to_within_a_word(words, way, tiny_vocabulary, build_model, sentences):
+    for seed in range(2):
+        model = build_model(tiny_vocabulary, seed)
+        model.config.decoding.length_slack = 2
+        counts = {count_words(text) for text in model.summarize(sentences[2:6], words=words, **way)}
+        assert counts <= {max(1, words - 1), words, words + 1}
+
+
+def test_a_ratio_is_kept_to_document_by_document_in_any_company(tiny_model, sentences):
+    documents = [*sentences, "", "a"]
+    for way in ({}, {"num_beams": 3, "candidates": 3}):
+        summaries = tiny_model.summarize(documents, ratio=0.5, **way)
+        for document, summary in zip(documents, summaries, strict=True):
+            wanted = max(1, int(count_words(document) * 0.5 + 0.5))
+            assert not document or max(1, wanted - 1) <= count_words(summary) <= wanted + 1
+            assert tiny_model.summarize([document], ratio=0.5, **way) == [summary]
+        assert tiny_model.summarize(documents, ratio=0.5, batch_size=3, **way) == summaries
+    assert tiny_model.summarize([], ratio=0.5) == []
 
 
 def test_any_length_may_be_asked_for(tiny_model, sentences):
     positions = tiny_model.encoder.backbone.positions
     assert positions == 2 * 30 + 16
-    for words in (1, 40, 5000):
+    for words in (1, 40, positions - 8):
         assert len(tiny_model.summarize(sentences[:2], words=words)) == 2
     (summary,) = tiny_model.summarize(sentences[:1], min_words=positions - 8)
     assert count_words(summary) == positions - 8
@@ -190,6 +235,10 @@ def test_sampling_has_a_seed_and_beams_find_something_else(tiny_model, sentences
     ("settings", "message"),
     [
         ({"words": 0}, "words is 0; set it to at least 1."),
+        ({"words": 69}, "words is 69; set it to at most 68."),
+        ({"ratio": 0.0}, "ratio is 0.0; set it to above 0 and at most 1."),
+        ({"ratio": 1.5}, "ratio is 1.5; set it to above 0 and at most 1."),
+        ({"words": 3, "ratio": 0.5}, "words and ratio exclude each other; give one of them."),
         ({"num_beams": 0}, "num_beams is 0; set it to at least 1."),
         ({"batch_size": 0}, "batch_size is 0; set it to at least 1."),
         ({"max_words": 0}, "max_words is 0; set it to at least 1."),

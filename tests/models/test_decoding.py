@@ -7,6 +7,7 @@ import torch
 from textae.data.batches import pad_rows
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
 from textae.data.words import count_words
+from textae.models.constraints import Lengths
 from textae.models.decoding import Decoding, WordLimits, decode, mask_after_end, pad_texts, sample, search
 from textae.models.seq2seq import Source
 
@@ -225,7 +226,7 @@ def test_limits_by_hand_on_chinese_text():
     blank, letter = tokenizer.convert_tokens_to_ids(["Ġ", "r"])
     assert vocabulary.words_of_token[[north, bridge, rain, blank, letter]].tolist() == [2, 2, 1, 0, 0]
 
-    most = WordLimits(vocabulary, Decoding(max_words=3), 1, CPU)
+    most = WordLimits(vocabulary, [Decoding(max_words=3)], 1, CPU)
     assert {north, bridge, rain, blank, vocabulary.end, letter} <= allowed(most, [])
     # One word of two characters more would pass three; one of letters would not.
     after = allowed(most, [north])
@@ -236,19 +237,48 @@ def test_limits_by_hand_on_chinese_text():
     assert not {north, bridge, rain, blank} & full
     # A lone space promises a word, which may then be spelt out.
     assert letter in allowed(most, [north, blank])
-    assert allowed(WordLimits(vocabulary, Decoding(max_words=2), 1, CPU), [north, blank]) == {vocabulary.end}
+    assert allowed(WordLimits(vocabulary, [Decoding(max_words=2)], 1, CPU), [north, blank]) == {
+        vocabulary.end
+    }
 
-    least = WordLimits(vocabulary, Decoding(min_words=3, max_tokens=20), 1, CPU)
+    least = WordLimits(vocabulary, [Decoding(min_words=3, max_tokens=20)], 1, CPU)
     for written, may_end in [([], False), ([north], False), ([north, bridge], True), ([north, rain], True)]:
         assert (vocabulary.end in allowed(least, written)) is may_end
     # With as many tokens left as words missing, only tokens that begin a word may come.
-    hurried = WordLimits(vocabulary, Decoding(min_words=3, max_tokens=3), 1, CPU)
+    hurried = WordLimits(vocabulary, [Decoding(min_words=3, max_tokens=3)], 1, CPU)
     assert all(vocabulary.words_of_token[token] > 0 for token in allowed(hurried, [rain]))
     assert letter in allowed(hurried, [north, rain])
 
 
+def test_each_row_has_limits_of_its_own(tiny_vocabulary):
+    (heron,) = tiny_vocabulary.encode(["heron"])[0][:1]
+    end, begins = tiny_vocabulary.end, tiny_vocabulary.words_of_token > 0
+    rows = [Lengths(9, 0, 1), Lengths(9, 2, None), Lengths(2, 2, 3)]
+    limits = WordLimits(tiny_vocabulary, rows, 1, CPU)
+    written = torch.tensor([[START, heron]] * 3)
+    finite = torch.isfinite(limits(written, torch.zeros(3, len(tiny_vocabulary))))
+    assert finite[:, end].tolist() == [True, False, False]
+    assert finite[:, begins].any(1).tolist() == [False, True, True]
+    # The third has one token left for the word that it lacks.
+    inside = ~begins & ~tiny_vocabulary.special
+    assert finite[:, inside].any(1).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("way", [{}, {"num_beams": 3}, {"num_beams": 3, "length_penalty": 0.0}], ids=str)
+def test_a_row_is_written_as_it_is_alone_whatever_its_neighbours_may(way):
+    limits = [Lengths(3, 1, 2), Lengths(7, 4, 6), Lengths(5, 0, None)]
+    for seed in range(6):
+        network = TableNetwork(seed)
+        source, vocabulary = network.source(3), table_vocabulary()
+        together = decode(network, source, None, vocabulary, Decoding(**way), limits)
+        for row, lengths in enumerate(limits):
+            alone = source.select(torch.tensor([row]))
+            own = Decoding(lengths.max_tokens, lengths.min_words, lengths.max_words, **way)
+            assert together[row] == decode(network, alone, None, vocabulary, own)[0]
+
+
 def test_special_tokens_are_never_written(tiny_vocabulary):
-    may = allowed(WordLimits(tiny_vocabulary, Decoding(), 1, CPU), [])
+    may = allowed(WordLimits(tiny_vocabulary, [Decoding()], 1, CPU), [])
     assert may & set(range(36)) == {tiny_vocabulary.end}
     assert len(may) == 400 - 35
 

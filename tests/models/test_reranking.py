@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from textae.config import DecodingConfig, DiscriminatorConfig
-from textae.models.constraints import Decoding
+from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, pad_texts, search
-from textae.models.reranking import choose, find_candidates
+from textae.models.reranking import choose, find_candidates, shorter_wishes
 
 TEXTS = ["fog delays ferry", "baker sells bread", "goats eat map", "fog"]
 DOCUMENTS = ["the ferry was late because of fog .", "goats ate a map of the river ."]
@@ -130,9 +130,11 @@ def test_candidates_of_several_lengths_each_text_once(tiny_model, documents):
             )
             for words in (7, 3)
         }
-        found = find_candidates(model, source, (7, 3), settings)
-        again = find_candidates(model, source, (7, 7), settings)
+        found = find_candidates(model, source, ([7, 7], [3, 3]), settings)
+        again = find_candidates(model, source, ([7, 7], [7, 7]), settings)
+        mixed = find_candidates(model, source, ([7, 3],), settings)
     assert again == alone[7]
+    assert mixed == [alone[7][0], alone[3][1]]
     assert alone[7] != alone[3]
     for row, texts in enumerate(found):
         first = alone[7][row]
@@ -146,13 +148,22 @@ def test_slack_asks_for_shorter_texts_too(tiny_model, monkeypatch):
     decoding = tiny_model.config.decoding
     decoding.num_beams, decoding.candidates, decoding.length_slack = 3, 3, 2
 
-    def spy(model, source, lengths, settings):
-        asked.append(list(lengths))
-        return find_candidates(model, source, asked[-1], settings)
+    def spy(model, source, wishes, settings, lengths):
+        asked.append([words for (words,) in wishes])
+        return find_candidates(model, source, wishes, settings, lengths)
 
     monkeypatch.setattr("textae.models.autoencoder.find_candidates", spy)
-    for options in ({"words": 6}, {"words": 6, "min_words": 5}, {"words": 2}, {"words": 3, "min_words": 4}):
+    for options in ({}, {"min_words": 3}, {"words": 6, "min_words": 0}, {"words": 3, "min_words": 4}):
         tiny_model.summarize(DOCUMENTS[:1], **options)
-    assert asked == [[6, 5, 4], [6, 5], [2, 1], [3]]
+    # The model's own length is 4 words. What is asked for by name is kept to within a word.
+    tiny_model.summarize(DOCUMENTS[:1], words=6)
+    assert asked == [[4, 3, 2], [4, 3], [6, 5, 4], [3], [6, 5]]
     tiny_model.summarize(DOCUMENTS[:1], candidates=1)  # there is nothing to choose from
-    assert len(asked) == 4
+    assert len(asked) == 5
+
+
+def test_every_row_has_its_own_shorter_wishes():
+    lengths = [Lengths(), Lengths(min_words=2), Lengths(min_words=9)]
+    assert shorter_wishes([6, 2, 5], lengths, 2) == [[6, 2, 5], [5, 2, 5], [4, 2, 5]]
+    assert shorter_wishes([1, 2], [Lengths()] * 2, 3) == [[1, 2], [1, 1]]
+    assert shorter_wishes([7], [Lengths()], 0) == [[7]]

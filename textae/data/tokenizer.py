@@ -160,6 +160,10 @@ class Vocabulary:
         """Id of the token that asks for a summary of ``words`` words."""
         return self.hints[min(max(words, 1), MAXIMUM_HINT) - 1]
 
+    def hint_ids(self, words: list[int], device: torch.device) -> torch.Tensor:
+        """Ids (N,) of the tokens that ask for so many words each."""
+        return torch.tensor([self.hint(count) for count in words], device=device)
+
     def words(self, ids: torch.Tensor) -> torch.Tensor:
         """Number of words (N,) that token ids (N, T) spell.
 

@@ -1,5 +1,6 @@
 """What counts as a word, in any script."""
 
+import math
 import re
 
 # In letters: shorter words may be repeated, and so may single Chinese or Japanese characters.
@@ -47,6 +48,15 @@ def join_words(words: list[str]) -> str:
 def count_words(text: str) -> int:
     """Count the words of ``text``; a Chinese or Japanese character counts as one."""
     return len(split_words(text))
+
+
+def share_of_words(count: int, ratio: float) -> int:
+    """``ratio`` of ``count`` words, rounded (a half up), but at least one.
+
+    >>> share_of_words(5, 0.5), share_of_words(1, 0.1)
+    (3, 1)
+    """
+    return max(1, math.floor(ratio * count + 0.5))
 
 
 def endings(first: str, second: str) -> tuple[str, str]:

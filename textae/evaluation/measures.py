@@ -43,6 +43,12 @@ def mean_words(texts: list[str]) -> float:
     return sum(count_words(text) for text in texts) / len(texts) if texts else 0.0
 
 
+def length_error(texts: list[str], wanted: list[int]) -> float:
+    """Mean distance in words of each text's length from the wanted one; 0 for no texts."""
+    errors = [abs(count_words(text) - count) for text, count in zip(texts, wanted, strict=True)]
+    return sum(errors) / len(errors) if errors else 0.0
+
+
 def novelty(documents: list[str], summaries: list[str]) -> float:
     """Share of all summary words that do not occur in their own document.
 

@@ -6,12 +6,13 @@ from typing import Any, TypeVar
 
 from textae.config import DataConfig
 from textae.data.corpus import read_pairs
+from textae.data.words import count_words, share_of_words
 from textae.errors import InputError
 from textae.evaluation.baselines import baselines
 from textae.evaluation.bootstrap import paired_bootstrap
 from textae.evaluation.files import check_writable, write_json, write_predictions
 from textae.evaluation.joining import PREDICTION_COLUMNS, REFERENCE_COLUMNS, read_joined
-from textae.evaluation.measures import SummaryModel, model_measures, text_measures
+from textae.evaluation.measures import SummaryModel, length_error, model_measures, text_measures
 from textae.evaluation.scoring import (
     ROUGE_TYPES,
     Measure,
@@ -73,6 +74,7 @@ def evaluate_model(
     data: list[str],
     *,
     words: int | None = None,
+    ratio: float | None = None,
     max_words: int | None = None,
     num_beams: int | None = None,
     batch_size: int = 64,
@@ -92,7 +94,8 @@ def evaluate_model(
     """Summarise the documents of pairs with a model and score it beside lead-8, lead-10 and lead-half.
 
     Documents and references are cleaned with the model's own normalisation, and the baselines read
-    the same documents. ``words`` and ``num_beams`` that are not given are the model's own.
+    the same documents. ``num_beams`` that are not given are the model's own, and so is the length if
+    neither ``words`` nor ``ratio``, a share of each document's words, is given.
     ``limit`` takes that many pairs spread evenly over the data, because the beginning of a file is
     seldom like the rest. ``save_predictions`` writes ``id`` and ``output`` as JSON lines.
     ``examples`` shows that many documents, spread evenly, with what became of them. Without
@@ -102,7 +105,8 @@ def evaluate_model(
         ``protocol``: what the figures depend on. ``systems``: for ``model`` and each baseline the
         ROUGE of :func:`~textae.evaluation.scoring.rouge`, ``novelty``, ``copy_rate``,
         ``compression``, ``distinct`` (shares), ``reconstruction_loss`` (nats per document token) and
-        ``readability``. ``comparisons``: for each baseline and ROUGE type the paired bootstrap of
+        ``readability``; for ``model`` and a length that was asked for ``length_error``, the mean
+        distance from it in words. ``comparisons``: for each baseline and ROUGE type the paired bootstrap of
         the model against it (percent). ``examples``: ``document``, ``reference``, ``summary`` and
         ``reconstruction`` of some.
 
@@ -127,7 +131,12 @@ def evaluate_model(
     )
     documents, references = [pair.document for pair in pairs], [pair.references for pair in pairs]
     summaries = model.summarize(
-        documents, batch_size=batch_size, words=words, max_words=max_words, num_beams=num_beams
+        documents,
+        batch_size=batch_size,
+        words=words,
+        ratio=ratio,
+        max_words=max_words,
+        num_beams=num_beams,
     )
     if save_predictions is not None:
         write_predictions(save_predictions, [pair.id for pair in pairs], summaries)
@@ -141,6 +150,12 @@ def evaluate_model(
         batch_size,
         judge_baselines,
     )
+    wanted = [] if words is None else [words] * len(documents)
+    if ratio is not None:
+        wanted = [share_of_words(count_words(document), ratio) for document in documents]
+    if wanted:
+        wanted = [min(count, max_words or count) for count in wanted]
+        systems["model"]["length_error"] = length_error(summaries, wanted)
     shown = spread(list(range(len(pairs))), examples)
     restored = model.reconstruct([summaries[index] for index in shown])
     return {
@@ -152,6 +167,7 @@ def evaluate_model(
             "count": len(pairs),
             "limit": limit,
             "words": words,
+            "ratio": ratio,
             "max_words": max_words,
             "num_beams": num_beams,
             "decoding": asdict(model.config.decoding),

@@ -30,6 +30,7 @@ def _columns(tokens: str) -> list[tuple[str, str, Callable[[_Row], str]]]:
         ("rouge2", "R-2", _plain("rouge2")),
         ("rougeL", "R-L", _plain("rougeL")),
         ("mean_words", "chars" if tokens == "characters" else "words", _plain("mean_words", "{:.1f}")),
+        ("length_error", "off", _plain("length_error")),
         ("novelty", "novel %", _percent("novelty")),
         ("compression", "compr.", _plain("compression")),
         ("distinct", "distinct %", _percent("distinct")),
@@ -86,6 +87,7 @@ def _protocol_line(protocol: _Row, count: int) -> str:
 
 def _legend(titles: list[str]) -> list[str]:
     meanings = {
+        "off": "words from the wanted length",
         "novel %": "words not in the document",
         "compr.": "summary per document words",
         "distinct %": "different summaries",

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from textae.data.corpus import expand_sources, read_records
 from textae.data.formats import Record, file_format
+from textae.data.long_documents import split_sentences
 from textae.errors import InputError
 
 CHUNK = 1024
@@ -45,15 +46,18 @@ def summarize_corpus(
     appears under its name only when it is complete. Further arguments go to ``model.summarize``.
 
     Empty documents get empty summaries, and documents of more than ``model.config.max_document_tokens``
-    tokens are cut there by the model; a warning says how many. Returns the counts ``records``, ``empty``
-    and ``cut``. Raises :class:`InputError` for bad input and, before any model work, for an output that
-    cannot be written.
+    tokens are condensed to their most central sentences by the model or, if
+    ``model.config.decoding.long_documents`` says so or there is one sentence only, cut there; warnings
+    say how many. Returns the counts ``records``, ``empty``, ``condensed`` and ``cut``. Raises
+    :class:`InputError` for bad input and, before any model work, for an output that cannot be written.
     """
 
     def write(texts: list[str]) -> list[str]:
         return model.summarize(texts, batch_size=batch_size, **decoding)
 
-    return _transform(model, write, source, output, columns, batch_size, names=("document", "summary"))
+    selects = model.config.decoding.long_documents == "select"
+    names = ("document", "summary")
+    return _transform(model, write, source, output, columns, batch_size, names, selects)
 
 
 def reconstruct_corpus(
@@ -84,9 +88,13 @@ def _transform(
     columns: Sequence[str],
     batch_size: int,
     names: tuple[str, str],
+    selects: bool = False,
 ) -> dict[str, int]:
-    """Read ``names[0]`` from ``source``, let ``write`` make ``names[1]`` of it, save that to ``output``."""
-    counts = {"records": 0, "empty": 0, "cut": 0}
+    """Read ``names[0]`` from ``source``, let ``write`` make ``names[1]`` of it, save that to ``output``.
+
+    With ``selects``, what is too long for the model is condensed where it has several sentences.
+    """
+    counts = {"records": 0, "empty": 0, "condensed": 0, "cut": 0}
     limit = model.config.max_document_tokens
     _check_output(source, output)
     with ExitStack() as stack:
@@ -102,7 +110,11 @@ def _transform(
             counts["records"] += len(texts)
             counts["empty"] += len(texts) - len(filled)
             if filled:
-                counts["cut"] += sum(length > limit for length in model.count_tokens(filled))
+                lengths = zip(filled, model.count_tokens(filled), strict=True)
+                long = [text for text, length in lengths if length > limit]
+                several = sum(len(split_sentences(text)) > 1 for text in long) if selects else 0
+                counts["condensed"] += several
+                counts["cut"] += len(long) - several
             written = iter(write(filled) if filled else [])
             results = [" ".join(next(written).split()) if text.strip() else "" for text in texts]
             with _writing(output):
@@ -112,8 +124,12 @@ def _transform(
             raise InputError(f"{source} holds no records: give at least one")
     if counts["empty"]:
         logger.warning("%s", _say(counts["empty"], names[0], f"empty and got an empty {names[1]}"))
+    longer = f"longer than {limit} tokens and"
+    if counts["condensed"]:
+        what = f"{longer} condensed to the most central sentences"
+        logger.warning("%s", _say(counts["condensed"], names[0], what))
     if counts["cut"]:
-        logger.warning("%s", _say(counts["cut"], names[0], f"longer than {limit} tokens and cut there"))
+        logger.warning("%s", _say(counts["cut"], names[0], f"{longer} cut there"))
     return counts
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from textae.config import AutoencoderConfig
 from textae.data.batches import TokenBatch, pad_rows
+from textae.data.long_documents import condense
 from textae.data.normalization import normalize
 from textae.data.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
 from textae.data.words import count_words, join_words, split_words
@@ -22,12 +23,18 @@ from textae.models.backbone import Backbone, build_network
 from textae.models.decoding import decode, pad_texts
 from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
-from textae.models.generation import EXTRA_POSITIONS, check, reconstruction_decoding, summary_decoding
+from textae.models.generation import (
+    EXTRA_POSITIONS,
+    check,
+    reconstruction_decoding,
+    summary_decoding,
+    summary_lengths,
+)
 from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs, RelaxedInputs
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
 from textae.models.relaxation import relaxed_forward
-from textae.models.reranking import choose, find_candidates
+from textae.models.reranking import choose, find_candidates, shorter_wishes
 from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
 
 T = TypeVar("T")
@@ -123,6 +130,19 @@ class TextAutoencoder(nn.Module):
         cleaned = [normalize(text, self.config.normalization) for text in texts]
         return self.vocabulary.encode(cleaned, max_tokens)
 
+    def read_documents(self, documents: list[str]) -> list[list[int]]:
+        """Token ids of what the network reads of each document, ``config.max_document_tokens`` at most.
+
+        Of longer ones these are their most central sentences, or their beginning, as
+        ``config.decoding.long_documents`` says.
+        """
+        rows, window = self.prepare(documents), self.config.max_document_tokens
+        if self.config.decoding.long_documents == "select":
+            for i, row in enumerate(rows):
+                if len(row) > window:
+                    rows[i] = condense(documents[i], self.vocabulary, self.config.normalization, window)
+        return [row[:window] for row in rows]
+
     def count_tokens(self, texts: list[str]) -> list[int]:
         """Number of tokens of each text, uncut; the network's window is ``config.max_document_tokens``."""
         return [len(row) for row in self.prepare(texts)]
@@ -134,7 +154,8 @@ class TextAutoencoder(nn.Module):
         *,
         batch_size: int = 64,
         words: int | None = None,
-        min_words: int = 0,
+        ratio: float | None = None,
+        min_words: int | None = None,
         max_words: int | None = None,
         num_beams: int | None = None,
         candidates: int | None = None,
@@ -151,11 +172,14 @@ class TextAutoencoder(nn.Module):
         What is not given is as the model's ``config.decoding`` says.
 
         Args:
-            documents: texts; what passes ``config.max_document_tokens`` tokens is cut.
+            documents: texts; longer ones than the network reads as in :meth:`read_documents`.
             batch_size: documents decoded together, those of similar length.
-            words: length to ask for; ``config.length.summary_words`` if not given.
-            min_words: fewest words.
-            max_words: most words, never exceeded.
+            words: length to ask for, which a summary keeps to within a word; if neither it nor
+                ``ratio`` is given, ``config.length.summary_words`` is asked for, but not held to.
+            ratio: length to ask for as a share, above 0 and at most 1, of each document's own words
+                (those that the network reads, if they are fewer).
+            min_words: fewest words, instead of one less than what is asked for.
+            max_words: most words, never exceeded, instead of one more than what is asked for.
             num_beams: beams of beam search; 1 is greedy.
             candidates: so many texts of the beam search among which all three networks choose.
             length_penalty: beam scores are divided by length to this power.
@@ -169,12 +193,8 @@ class TextAutoencoder(nn.Module):
         Raises:
             InputError: if a length or size makes no sense.
         """
-        decoding, wanted = summary_decoding(
+        decoding = summary_decoding(
             self.config,
-            self.encoder.backbone.positions,
-            words=words,
-            min_words=min_words,
-            max_words=max_words,
             num_beams=num_beams,
             candidates=candidates,
             length_penalty=length_penalty,
@@ -186,19 +206,37 @@ class TextAutoencoder(nn.Module):
             seed=seed,
         )
 
-        def write(rows: list[list[int]]) -> list[str]:
-            source = self.encoder.read(pad_texts(rows, self.vocabulary, self.device))
-            if decoding.candidates > 1:
-                shortest = min(wanted, max(1, min_words, wanted - self.config.decoding.length_slack))
-                found = find_candidates(self, source, range(wanted, shortest - 1, -1), decoding)
-                codes = choose(self, rows, found, self.config.decoding)
-            else:
-                hints = torch.full((len(rows),), self.vocabulary.hint(wanted), device=self.device)
-                codes = decode(self.encoder, source, hints, self.vocabulary, decoding)
-            return [_cut(text, max_words) for text in self.vocabulary.decode(codes)]
+        rows = self.read_documents(documents)
+        wanted, lengths = summary_lengths(
+            self.config,
+            self.encoder.backbone.positions,
+            [(0, 0)] * len(rows) if ratio is None else self._sizes(documents, rows),
+            words=words,
+            ratio=ratio,
+            min_words=min_words,
+            max_words=max_words,
+        )
 
-        rows = self.prepare(documents, self.config.max_document_tokens)
+        def write(chosen: list[int]) -> list[str]:
+            read, kept = [rows[i] for i in chosen], [lengths[i] for i in chosen]
+            asked = [wanted[i] for i in chosen]
+            source = self.encoder.read(pad_texts(read, self.vocabulary, self.device))
+            if decoding.candidates > 1:
+                wishes = shorter_wishes(asked, kept, self.config.decoding.length_slack)
+                found = find_candidates(self, source, wishes, decoding, kept)
+                codes = choose(self, read, found, self.config.decoding)
+            else:
+                hints = self.vocabulary.hint_ids(asked, self.device)
+                codes = decode(self.encoder, source, hints, self.vocabulary, decoding, kept)
+            texts = self.vocabulary.decode(codes)
+            return [_cut(text, length.max_words) for text, length in zip(texts, kept, strict=True)]
+
         return self._by_length(rows, batch_size, write, "")
+
+    def _sizes(self, documents: list[str], rows: list[list[int]]) -> list[tuple[int, int]]:
+        """Words of each document, and words of what the network reads of it."""
+        own = [count_words(normalize(text, self.config.normalization)) for text in documents]
+        return list(zip(own, map(count_words, self.vocabulary.decode(rows)), strict=True))
 
     @torch.no_grad()
     def reconstruct(self, summaries: list[str], *, batch_size: int = 64, num_beams: int = 4) -> list[str]:
@@ -212,24 +250,26 @@ class TextAutoencoder(nn.Module):
         """
         decoding = reconstruction_decoding(self.config, num_beams)
 
-        def write(rows: list[list[int]]) -> list[str]:
-            source = self.reconstructor.read(pad_texts(rows, self.vocabulary, self.device))
+        rows = self.prepare(summaries, self.config.max_document_tokens)
+
+        def write(chosen: list[int]) -> list[str]:
+            batch = pad_texts([rows[i] for i in chosen], self.vocabulary, self.device)
+            source = self.reconstructor.read(batch)
             return self.vocabulary.decode(decode(self.reconstructor, source, None, self.vocabulary, decoding))
 
-        return self._by_length(
-            self.prepare(summaries, self.config.max_document_tokens), batch_size, write, ""
-        )
+        return self._by_length(rows, batch_size, write, "")
 
     @torch.no_grad()
     def readability(self, sentences: list[str], *, batch_size: int = 256) -> list[float]:
         """The discriminator's probability that a human wrote each sentence (mean over its prefixes)."""
 
-        def judge(rows: list[list[int]]) -> list[float]:
-            batch = self.sentences(rows)
+        rows = self.prepare(sentences, self.config.max_document_tokens)
+
+        def judge(chosen: list[int]) -> list[float]:
+            batch = self.sentences([rows[i] for i in chosen])
             scores = self.discriminator(batch).sigmoid() * batch.mask
             return (scores.sum(1) / batch.mask.sum(1)).tolist()
 
-        rows = self.prepare(sentences, self.config.max_document_tokens)
         return self._by_length(rows, batch_size, judge, 0.0)
 
     @torch.no_grad()
@@ -244,7 +284,8 @@ class TextAutoencoder(nn.Module):
         """Nats per token of each document when it is restored from its summary.
 
         Args:
-            documents: texts; an empty one has the loss 0.
+            documents: texts; an empty one has the loss 0, of a longer one than the network reads it is
+                that of what :meth:`read_documents` leaves.
             summaries: one for each document; the model's own if not given.
             batch_size: documents in one pass.
             reconstructor: reads instead of the model's own; for an audit.
@@ -259,7 +300,7 @@ class TextAutoencoder(nn.Module):
             raise InputError(
                 f"There are {len(documents)} documents but {len(summaries)} summaries; give one for each."
             )
-        rows = self.prepare(documents, self.config.max_document_tokens)
+        rows = self.read_documents(documents)
         codes = self.prepare(summaries, self.config.max_document_tokens)
         order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
         losses = [0.0] * len(rows)
@@ -280,16 +321,16 @@ class TextAutoencoder(nn.Module):
         return pad_rows([[*row, self.vocabulary.end] for row in rows], self.vocabulary.pad, self.device)
 
     def _by_length(
-        self, rows: list[list[int]], batch_size: int, work: Callable[[list[list[int]]], list[T]], empty: T
+        self, rows: list[list[int]], batch_size: int, work: Callable[[list[int]], list[T]], empty: T
     ) -> list[T]:
-        """Apply ``work`` to batches of rows of similar length and put the results back in order."""
+        """Apply ``work`` to the numbers of rows of similar length and put the results back in order."""
         check(batch_size >= 1, "batch_size", batch_size, "at least 1")
         results = [empty] * len(rows)
         order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
         with _evaluating(self):
             for begin in range(0, len(order), batch_size):
                 chosen = order[begin : begin + batch_size]
-                for i, result in zip(chosen, work([rows[i] for i in chosen]), strict=True):
+                for i, result in zip(chosen, work(chosen), strict=True):
                     results[i] = result
         return results
 

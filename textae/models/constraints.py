@@ -1,5 +1,6 @@
 """What may be written next while decoding: bounds on the length, and words that stay whole."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,20 +10,29 @@ from transformers import LogitsProcessor
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import LONGEST_FUNCTION_WORD, count_unspaced, count_words
 
+# More words than any text has.
+UNBOUNDED = 1 << 30
+
 
 @dataclass
-class Decoding:
-    """How text is written.
+class Lengths:
+    """How long a text may be: bounds in words, and ``max_tokens``, a hard stop."""
 
-    Lengths are in words; ``max_tokens`` is a hard stop. ``no_repeat_ngram_size`` of 0 allows
+    max_tokens: int = 24
+    min_words: int = 0
+    max_words: int | None = None
+
+
+@dataclass
+class Decoding(Lengths):
+    """How text is written, and how long where a row has no lengths of its own.
+
+    ``no_repeat_ngram_size`` of 0 allows
     everything; ``whole_words`` and ``distinct_words`` are :class:`WholeWords` and
     :class:`DistinctWords` (within ``distinct_window`` words), ``no_stutter`` is :class:`NoStutter`;
     beams above 1 exclude sampling, and only they find more than one of ``candidates``.
     """
 
-    max_tokens: int = 24
-    min_words: int = 0
-    max_words: int | None = None
     num_beams: int = 1
     candidates: int = 1
     length_penalty: float = 1.0
@@ -37,22 +47,23 @@ class Decoding:
 
 
 class WordLimits(LogitsProcessor):
-    """Keeps texts between a least and a greatest number of words, and special tokens out of them.
+    """Keeps each text between its least and its greatest number of words, and special tokens out of it.
 
     The least number is exact: it is counted in the text. The greatest is counted by token, which is
     cheap, and which parts of Chinese or Japanese characters can escape.
     """
 
-    def __init__(self, vocabulary: Vocabulary, config: Decoding, prefix: int, device: torch.device):
+    def __init__(self, vocabulary: Vocabulary, rows: Sequence[Lengths], prefix: int, device: torch.device):
         self.vocabulary = vocabulary
         self.words = vocabulary.words_of_token.to(device)
         self.blank = vocabulary.blank.to(device)
         self.end, self.prefix = vocabulary.end, prefix
-        self.min_words, self.max_words, self.max_tokens = (
-            config.min_words,
-            config.max_words,
-            config.max_tokens,
-        )
+        most = [UNBOUNDED if row.max_words is None else row.max_words for row in rows]
+        self.min_words = torch.tensor([row.min_words for row in rows], device=device)
+        self.max_words = torch.tensor(most, device=device)
+        self.max_tokens = torch.tensor([row.max_tokens for row in rows], device=device)
+        self.counts_text = any(row.min_words > 0 for row in rows)
+        self.has_most = any(row.max_words is not None for row in rows)
         self.forbidden = vocabulary.special.to(device).clone()
         self.forbidden[vocabulary.end] = False
 
@@ -60,7 +71,7 @@ class WordLimits(LogitsProcessor):
         """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
         forbidden = self.forbidden[None].expand(scores.shape).clone()
         written = input_ids[:, self.prefix :]
-        if self.min_words > 0:
+        if self.counts_text:
             texts = self.vocabulary.decode(written.tolist())
             counts = torch.tensor([count_words(text) for text in texts], device=scores.device)
             missing = self.min_words - counts
@@ -70,7 +81,7 @@ class WordLimits(LogitsProcessor):
             forbidden |= hurry[:, None] & (self.words == 0)
         else:
             counts = self.vocabulary.words(written)
-        if self.max_words is not None:
+        if self.has_most:
             begun = self.words.expand(scores.shape).clone()
             if written.shape[1]:
                 # After a lone space any token begins a word.
@@ -78,7 +89,7 @@ class WordLimits(LogitsProcessor):
             begun[:, self.end] = 0
             # A lone space promises another word.
             begun[:, self.blank] = 1
-            forbidden |= (counts[:, None] + begun > self.max_words) & (begun > 0)
+            forbidden |= (counts[:, None] + begun > self.max_words[:, None]) & (begun > 0)
         return scores.masked_fill(forbidden, -float("inf"))
 
 

@@ -1,5 +1,6 @@
 """Writing token by token: training samples, greedy, sampling and beam search."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor
 
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
-from textae.models.constraints import Decoding, DistinctWords, NoStutter, WholeWords, WordLimits
+from textae.models.constraints import Decoding, DistinctWords, Lengths, NoStutter, WholeWords, WordLimits
 from textae.models.seq2seq import Seq2Seq, Source
 
 
@@ -61,18 +62,24 @@ def decode(
     hints: torch.Tensor | None,
     vocabulary: Vocabulary,
     config: Decoding,
+    lengths: Sequence[Lengths] | None = None,
 ) -> list[list[int]]:
-    """Write a text for each row of ``source``; lists of token ids without the end token."""
+    """Write a text for each row of ``source``; lists of token ids without the end token.
+
+    ``lengths`` are those of each row; ``config``'s own stand for all rows where there are none.
+    """
     if config.num_beams > 1:
-        return [texts[0].tokens for texts in search(network, source, hints, vocabulary, config)]
+        return [texts[0].tokens for texts in search(network, source, hints, vocabulary, config, lengths)]
     rows, device = len(source.ids), source.ids.device
+    lengths = lengths or [config] * rows
     prefix = network.prefix(rows, hints, device)
-    processors = _processors(source, prefix.shape[1], vocabulary, config)
+    processors = _processors(source, prefix.shape[1], vocabulary, config, lengths)
     generator = torch.Generator(device=device).manual_seed(config.seed) if config.do_sample else None
     cache = network.backbone.new_cache()
     written, inputs = prefix, prefix
     finished = torch.zeros(rows, dtype=torch.bool, device=device)
-    for _ in range(config.max_tokens):
+    limits = torch.tensor([length.max_tokens for length in lengths], device=device)
+    for step in range(int(limits.max())):
         hidden = network.backbone.decode(inputs, source.states, source.mask, cache)[:, -1]
         scores = processors(written, network.next_log_probabilities(hidden, source))
         if generator is not None:
@@ -80,7 +87,7 @@ def decode(
             tokens = torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
         else:
             tokens = scores.argmax(dim=-1)
-        tokens = tokens.masked_fill(finished, network.end)
+        tokens = tokens.masked_fill(finished | (limits <= step), network.end)
         inputs = tokens[:, None]
         written = torch.cat([written, inputs], dim=1)
         finished |= tokens == network.end
@@ -89,9 +96,11 @@ def decode(
     return [_until_end(row, network.end) for row in written[:, prefix.shape[1] :].tolist()]
 
 
-def _processors(source: Source, prefix: int, vocabulary: Vocabulary, config: Decoding) -> LogitsProcessorList:
+def _processors(
+    source: Source, prefix: int, vocabulary: Vocabulary, config: Decoding, lengths: Sequence[Lengths]
+) -> LogitsProcessorList:
     """What forbids tokens, for rows that begin with ``prefix`` tokens which are no text."""
-    processors = LogitsProcessorList([WordLimits(vocabulary, config, prefix, source.ids.device)])
+    processors = LogitsProcessorList([WordLimits(vocabulary, lengths, prefix, source.ids.device)])
     if config.no_repeat_ngram_size > 0:
         processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
     if config.distinct_words:
@@ -122,22 +131,27 @@ def search(
     hints: torch.Tensor | None,
     vocabulary: Vocabulary,
     config: Decoding,
+    lengths: Sequence[Lengths] | None = None,
 ) -> list[list[Candidate]]:
     """Beam search: for each row of ``source`` at least one and at most ``config.candidates`` texts.
 
     They come best first, ranked by log-probability / length ** penalty. Log-probabilities are of
-    the network without what the settings forbid.
+    the network without what the settings forbid. ``lengths`` are as in :func:`decode`.
     """
     beams, device, rows = config.num_beams, source.ids.device, len(source.ids)
     prefix = network.prefix(rows, hints, device).repeat_interleave(beams, dim=0)
     source = source.repeat(beams)
-    processors = _processors(source, prefix.shape[1], vocabulary, config)
+    lengths = lengths or [config] * rows
+    repeated = [length for length in lengths for _ in range(beams)]
+    processors = _processors(source, prefix.shape[1], vocabulary, config, repeated)
     cache = network.backbone.new_cache()
     written, inputs = prefix, prefix
     totals = torch.full((rows, beams), -float("inf"), device=device)
     totals[:, 0] = 0.0  # at first all beams are alike: only one may branch
     best: list[list[tuple[float, Candidate]]] = [[] for _ in range(rows)]
     offset = torch.arange(rows, device=device)[:, None] * beams
+    limits = [length.max_tokens for length in lengths]
+    longest = torch.tensor(limits, device=device)
 
     def keep(row: int, total: float, tokens: list[int]) -> None:
         score = total / max(1, len(tokens)) ** config.length_penalty
@@ -145,7 +159,7 @@ def search(
         best[row].sort(key=lambda scored: -scored[0])  # stable: of equals the first found is the first
         del best[row][config.candidates :]
 
-    for _ in range(config.max_tokens):
+    for step in range(max(limits)):
         hidden = network.backbone.decode(inputs, source.states, source.mask, cache)[:, -1]
         scores = processors(written, network.next_log_probabilities(hidden, source))
         size = scores.shape[-1]
@@ -155,7 +169,7 @@ def search(
         ended = tokens == network.end
         for row, column in ended.nonzero().tolist():
             # Only an end among the best `beams` candidates counts, as in any beam search.
-            if column < beams and values[row, column] > -float("inf"):
+            if column < beams and step < limits[row] and values[row, column] > -float("inf"):
                 origin = row * beams + int(parents[row, column])
                 finished = [*written[origin, prefix.shape[1] :].tolist(), network.end]
                 keep(row, float(values[row, column]), finished)
@@ -166,15 +180,15 @@ def search(
         written = torch.cat([written[origins], inputs], dim=1)
         cache.reorder_cache(origins)
         # No unfinished text can win any more once even its bound is below the worst that is kept.
-        bound = totals[:, 0] / config.max_tokens**config.length_penalty
+        bound = totals[:, 0] / longest**config.length_penalty
+        for row in range(rows):
+            if limits[row] == step + 1 and not best[row]:
+                keep(row, float(totals[row, 0]), written[row * beams, prefix.shape[1] :].tolist())
         if all(
-            len(found) == config.candidates and found[-1][0] >= float(limit)
-            for found, limit in zip(best, bound, strict=True)
+            most <= step + 1 or (len(found) == config.candidates and found[-1][0] >= float(limit))
+            for found, limit, most in zip(best, bound, limits, strict=True)
         ):
             break
-    for row in range(rows):
-        if not best[row]:
-            keep(row, float(totals[row, 0]), written[row * beams, prefix.shape[1] :].tolist())
     return [[candidate for _, candidate in found] for found in best]
 
 

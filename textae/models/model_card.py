@@ -25,7 +25,7 @@ model.summarize(["..."])
 | parameters of all three networks | {parameters:,} |
 | encoder | {encoder} |
 | reconstructor | {reconstructor} |
-| longest document | {document} tokens; longer ones are cut |
+| longest document | {document} tokens; of longer ones {long} |
 | length of summaries | {words} words unless asked otherwise ({least} to {most} in training) |
 | text normalisation | {normalization} |
 
@@ -37,6 +37,9 @@ Terms of use follow those of the text it was trained on.
 {results}"""
 
 
+_LONG = {"select": "the most central sentences are read", "cut": "the beginning is read"}
+
+
 def model_card(config: AutoencoderConfig, parameters: int, results: str = "") -> str:
     """Markdown that tells what the model is, what it takes and what it is good for."""
     switched_on = [name for name, value in vars(config.normalization).items() if value]
@@ -45,6 +48,7 @@ def model_card(config: AutoencoderConfig, parameters: int, results: str = "") ->
         encoder=config.encoder.checkpoint or f"{config.encoder.architecture}, from scratch",
         reconstructor=config.reconstructor.checkpoint or f"{config.reconstructor.architecture}, from scratch",
         document=config.max_document_tokens,
+        long=_LONG[config.decoding.long_documents],
         words=config.length.summary_words,
         least=config.length.minimum_words,
         most=config.length.maximum_words,

@@ -1,12 +1,12 @@
 """Choosing among the texts that beam search finds by what all three networks say of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from textae.config import DecodingConfig
-from textae.models.constraints import Decoding
+from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, pad_texts, search
 from textae.models.discriminator import log_odds
 from textae.models.seq2seq import Source
@@ -19,20 +19,42 @@ BATCH = 64
 
 
 def find_candidates(
-    model: "TextAutoencoder", source: Source, lengths: Iterable[int], decoding: Decoding
+    model: "TextAutoencoder",
+    source: Source,
+    wishes: Iterable[list[int]],
+    decoding: Decoding,
+    lengths: Sequence[Lengths] | None = None,
 ) -> list[list[Candidate]]:
-    """The candidates of a beam search for each length, in words, that is asked for; each text once.
+    """The candidates of a beam search for each of the ``wishes``; each text once.
 
-    A text that is found for several lengths has the log-probability of the first.
+    A wish is one number of words for each row of ``source``; whatever is asked for, texts keep to
+    their row's ``lengths``. A text that is found for several wishes has the log-probability of the first.
     """
     found: list[dict[tuple[int, ...], Candidate]] = [{} for _ in source.ids]
-    for words in lengths:
-        hints = torch.full((len(source.ids),), model.vocabulary.hint(words), device=source.ids.device)
-        rows = search(model.encoder, source, hints, model.vocabulary, decoding)
+    for words in wishes:
+        hints = model.vocabulary.hint_ids(words, source.ids.device)
+        rows = search(model.encoder, source, hints, model.vocabulary, decoding, lengths)
         for texts, row in zip(found, rows, strict=True):
             for candidate in row:
                 texts.setdefault(tuple(candidate.tokens), candidate)
     return [list(texts.values()) for texts in found]
+
+
+def shorter_wishes(words: list[int], lengths: Sequence[Lengths], slack: int) -> list[list[int]]:
+    """``words`` of each row, then one word less and so on down to ``slack``, or a row's least.
+
+    >>> shorter_wishes([6, 2], [Lengths(), Lengths(min_words=2)], 2)
+    [[6, 2], [5, 2], [4, 2]]
+    """
+    least = [
+        min(count, max(1, length.min_words, count - slack))
+        for count, length in zip(words, lengths, strict=True)
+    ]
+    steps = max(count - fewest for count, fewest in zip(words, least, strict=True))
+    return [
+        [max(count - step, fewest) for count, fewest in zip(words, least, strict=True)]
+        for step in range(steps + 1)
+    ]
 
 
 @torch.no_grad()

@@ -70,7 +70,7 @@ class AdversarialStep(Estimator):
         config, vocabulary, device = self.config, self.vocabulary, model.device
         samples = config.adversarial.samples
         limits = config.length
-        request = self.request(rows, documents, human, device)
+        request = self.request(step, rows, documents, human, device)
         sources, hints = request.sources, request.hints
         generator = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
         uniforms = torch.rand(len(documents) * samples, limits.maximum_tokens, 2, generator=generator)

@@ -14,6 +14,7 @@ from textae.data.words import count_words, split_words
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.encoder import Encoder
 from textae.models.inputs import AutoencoderOutputs
+from textae.training.lengths import human_lengths, matching_sentences, uniform_lengths
 from textae.training.reduce import Reduce
 from textae.training.reward_models import RewardModels
 from textae.training.rewards import Rollout
@@ -99,24 +100,34 @@ class Estimator(ABC):
         assert not state
 
     def request(
-        self, rows: range, documents: list[Example], human: list[Example], device: torch.device
+        self,
+        step: int,
+        rows: range,
+        documents: list[Example],
+        human: list[Example],
+        device: torch.device,
     ) -> Request:
-        """What is asked for in ``rows`` of the global batch.
+        """What is asked for in ``rows`` of the global batch of ``step``.
 
         A document is asked for as many words as its human sentence has (which is of other
         content): so real and sampled sentences have the same lengths, and the discriminator
-        cannot go by length.
+        cannot go by length. Where lengths are drawn evenly instead, sentences of such lengths are
+        taken from the global batch, as far as it has them.
         """
         vocabulary, limits = self.vocabulary, self.config.length
-        words = [
-            min(max(count_words(human[row].text), limits.minimum_words), limits.maximum_words) for row in rows
-        ]
+        lengths = [count_words(example.text) for example in human]
+        if self.config.adversarial.length_sampling == "uniform":
+            asked = uniform_lengths(len(documents), limits, f"lengths {self.config.run.seed} {step}")
+            human = [human[i] for i in matching_sentences(asked, lengths)]
+        else:
+            asked = human_lengths(lengths, limits)
+        words = [asked[row] for row in rows]
         return Request(
             words=words,
             sources=pad_rows(
                 [vocabulary.as_source(documents[row].ids) for row in rows], vocabulary.pad, device
             ),
-            hints=torch.tensor([vocabulary.hint(count) for count in words], device=device),
+            hints=vocabulary.hint_ids(words, device),
             targets=pad_rows([[*documents[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device),
             human=pad_rows([[*human[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device),
             document_texts=[documents[row].text for row in rows],

@@ -34,6 +34,7 @@ from textae.training.denoising import NoisySentences
 from textae.training.estimator import Estimator
 from textae.training.estimators import ESTIMATORS
 from textae.training.launch import join_processes
+from textae.training.lengths import UNLEARNED, unlearned_lengths
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
 from textae.training.reduce import Reduce
@@ -170,6 +171,11 @@ class Training:
         noisy = NoisySentences.from_texts(
             config.noise, documents, lambda: [row["text"] for row in self.human_texts.take(limit)]
         )
+        if config.adversarial.length_sampling == "uniform":
+            human = [row["text"] for row in self.human_texts.take(limit)]
+            missing = unlearned_lengths(config, self.vocabulary, human)
+            if missing and self.is_main:
+                logger.warning(UNLEARNED, ", ".join(map(str, missing)))
         self.warmup = WarmupBatches(config, self.vocabulary, self.weights, noisy)
         if self.is_main:
             logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)

@@ -43,7 +43,7 @@ class RelaxedStep(Estimator):
     ) -> RelaxedBatch:
         """Make the inputs, which hold all random numbers; the samples come of the forward pass."""
         config, device = self.config.adversarial, model.device
-        request = self.request(rows, documents, human, device)
+        request = self.request(step, rows, documents, human, device)
         draws = [self._draws(step, row) for row in rows]
         uniforms = torch.cat([noise for noise, _ in draws]).to(device)
         now = step - self.config.warmup.steps
