@@ -306,6 +306,8 @@ class AdversarialConfig:
     """Pairs in one step, for each document, where data.pairs has some."""
     pair_weight: float = 1.0
     """Weight of the cross-entropies of pairs beside the losses of samples."""
+    denoising_weight: float = 0.0
+    """Weight of the warm-up's loss of the encoder, on the step's human sentences, beside the rewards."""
     rollback_drop: float | None = None
     """Go back to the best weights when what is watched falls by more than this below its best; null: no."""
     rollback_signal: Literal["valid", "reward"] = "valid"

@@ -70,6 +70,7 @@ _NOT_NEGATIVE = (
     "noise.shuffle_distance",
     "noise.late_fragments",
     "adversarial.pair_weight",
+    "adversarial.denoising_weight",
     "optimizer.weight_decay",
     *(f"adversarial.rewards.{field.name}.weight" for field in dataclasses.fields(RewardsConfig)),
 )
@@ -287,6 +288,7 @@ _OF_REINFORCE = (
     "adversarial.weigh_content",
     "adversarial.replay_size",
     "adversarial.discriminator_hold_accuracy",
+    "adversarial.denoising_weight",
 )
 # Rewards that are no function of anything differentiable; a default weight counts for REINFORCE alone.
 _WITHOUT_GRADIENT = ("length", "repetition", "fluency", "topic", "encoder")

@@ -111,6 +111,11 @@ class TextAutoencoder(nn.Module):
             outputs.pair_document_log_probabilities = self.reconstructor.document_log_probabilities(
                 pairs.summary_source, pairs.document_target
             )
+        if inputs.denoising is not None:
+            noisy = inputs.denoising
+            outputs.denoising_log_probabilities = self.encoder.log_probabilities(
+                self.encoder.read(noisy.source), noisy.target, noisy.hints
+            )
         return outputs
 
     def fresh_reconstructor(self) -> Reconstructor:

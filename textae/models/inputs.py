@@ -27,6 +27,21 @@ class PairInputs:
 
 
 @dataclass
+class DenoisingInputs:
+    """H noisy human sentences, for the encoder to go on restoring in the adversarial phase.
+
+    Attributes:
+        source: (H, S) noisy sentences.
+        target: (H, T) the sentences.
+        hints: (H,) ids of length tokens.
+    """
+
+    source: TokenBatch
+    target: TokenBatch
+    hints: torch.Tensor
+
+
+@dataclass
 class AutoencoderInputs:
     """One batch for all three networks; N = B * K, the K rows of one document side by side.
 
@@ -42,6 +57,7 @@ class AutoencoderInputs:
         smoothing: whether the encoder's mean log-probability over the vocabulary is wanted.
         human: number of human sentences, which stand first, for a language model to learn from.
         pairs: what encoder and reconstructor learn from besides, or None.
+        denoising: what the encoder learns from besides, or None.
     """
 
     encoder_source: TokenBatch
@@ -55,6 +71,7 @@ class AutoencoderInputs:
     smoothing: bool = False
     human: int = 0
     pairs: PairInputs | None = None
+    denoising: DenoisingInputs | None = None
 
 
 @dataclass
@@ -70,6 +87,7 @@ class AutoencoderOutputs:
         human_log_probabilities: (H, T) of human sentences under its language model, 0 on padding, or None.
         pair_summary_log_probabilities: (P, T) of pairs' summaries, 0 on padding, or None.
         pair_document_log_probabilities: (P, S') of pairs' documents, 0 on padding, or None.
+        denoising_log_probabilities: (H, T) of sentences given noisy ones, 0 on padding, or None.
     """
 
     summary_log_probabilities: torch.Tensor
@@ -80,6 +98,7 @@ class AutoencoderOutputs:
     human_log_probabilities: torch.Tensor | None = None
     pair_summary_log_probabilities: torch.Tensor | None = None
     pair_document_log_probabilities: torch.Tensor | None = None
+    denoising_log_probabilities: torch.Tensor | None = None
 
 
 @dataclass

@@ -304,6 +304,13 @@ class AdversarialStep(Estimator):
             metrics["discriminator/held"] = float(held)
             discriminator = (0.0 if held else 1.0) * discriminator  # still part of the graph
         total = policy + reconstructor + discriminator + human
+        if sampled.inputs.denoising is not None:
+            assert outputs.denoising_log_probabilities is not None
+            restored, kept = outputs.denoising_log_probabilities, sampled.inputs.denoising.target.mask
+            denoising = reduce.mean(-restored.sum(), kept.sum())
+            metrics["loss/denoising"] = reduce.value(denoising)
+            learns = float(step >= config.discriminator_first_steps)
+            total = total + learns * config.denoising_weight * denoising
         if sampled.inputs.pairs is not None:
             supervised, told = pair_losses(sampled.inputs.pairs, outputs, config, step, reduce)
             total, metrics = total + supervised, metrics | told

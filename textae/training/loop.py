@@ -220,6 +220,10 @@ class Training:
             batch = self.estimator.sample(self.model, self.step, rows, documents, human)
             if paired:
                 batch.inputs.pairs = pair_inputs(paired, rows, self.vocabulary, accelerator.device)
+            if config.adversarial.denoising_weight > 0:
+                batch.inputs.denoising = self.warmup.denoising(
+                    self.step, rows, documents, human, accelerator.device
+                )
             outputs = self.module(batch.inputs)
             loss, metrics = self.estimator.losses(batch, outputs, self.step - config.warmup.steps)
             texts = self.estimator.texts(batch, outputs)

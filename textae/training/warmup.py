@@ -14,7 +14,7 @@ from textae.data.noise import break_sentence
 from textae.data.pairs import PairExample
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import count_words, join_words, split_words
-from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
+from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs, DenoisingInputs
 from textae.models.learning import hide_tokens
 from textae.training.denoising import NoisySentences
 from textae.training.reduce import Reduce
@@ -154,6 +154,21 @@ class WarmupBatches:
             sentences=self._ended(real + vocabulary.encode(fakes, longest), device),
             human=len(real),
             smoothing=config.warmup.label_smoothing > 0,
+        )
+
+    def denoising(
+        self, step: int, rows: range, documents: list[Example], human: list[Example], device: torch.device
+    ) -> DenoisingInputs:
+        """Noisy human sentences of one process's ``rows`` of the global batch of ``step``."""
+        vocabulary, sources = self.vocabulary, []
+        for row in rows:
+            generator = random.Random(f"denoising {self.config.run.seed} {step} {row}")
+            other = split_words(documents[(row + 1) % len(documents)].text)
+            sources.append(join_words(self.noisy.corrupt(split_words(human[row].text), other, generator)))
+        return DenoisingInputs(
+            source=self._source(vocabulary.encode(sources, self.config.data.max_document_tokens), device),
+            target=self._ended([human[row].ids for row in rows], device),
+            hints=vocabulary.hint_ids([count_words(human[row].text) for row in rows], device),
         )
 
     def _source(self, rows: list[list[int]], device: torch.device) -> TokenBatch:
