@@ -46,7 +46,13 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, bas
         "reconstructor": small,
         "discriminator": dry,
         "warmup": {"steps": 4, "documents_per_batch": 5, "warmup_steps": 2},
-        "adversarial": {"steps": 4, "documents_per_batch": 5, "baseline": baseline},
+        "adversarial": {
+            "steps": 4,
+            "documents_per_batch": 5,
+            "baseline": baseline,
+            "relative_reconstruction": True,
+            "rewards": {"fluency": {"weight": 0.5}, "topic": {"weight": 0.5}},
+        },
         "run": {"sample_every": 8, "save_every": 4},
     }
     one, two = tmp_path / "one", tmp_path / "two"
