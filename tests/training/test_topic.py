@@ -137,7 +137,8 @@ def test_a_summary_that_says_nothing_has_no_similarity(by_hand):
 
 def test_it_comes_back_as_it_went(tmp_path, by_hand):
     by_hand.save(tmp_path / TOPIC)
-    loaded = TopicEmbeddings.load(tmp_path / TOPIC, 5, CPU)
+    # cpu:0 is what a process of several on a CPU has.
+    loaded = TopicEmbeddings.load(tmp_path / TOPIC, 5, torch.device("cpu", 0))
     assert torch.equal(loaded.embeddings, by_hand.embeddings)
     assert torch.equal(loaded.weights, by_hand.weights)
     assert [path.name for path in tmp_path.iterdir()] == [TOPIC]

@@ -46,10 +46,25 @@ def lines(folder):
             {"replay_size": 4, "discriminator_hold_accuracy": 0.501, "pair_share": 0.3, **ROLLBACK},
             "loss/policy",
         ),
+        (
+            {
+                "relative_reconstruction": True,
+                "denoising_weight": 0.5,
+                "rewards": {"fluency": {"weight": 0.5}, "topic": {"weight": 0.5}},
+            },
+            "loss/policy",
+        ),
         ({"estimator": "gumbel", "samples": 1, "rewards": {}}, "loss/reader"),
         ({"estimator": "wgan", "samples": 1, "rewards": {}}, "loss/reader"),
     ],
-    ids=["leave-one-out", "self-critical", "pairs, replay, hold and rollback", "gumbel", "wgan"],
+    ids=[
+        "leave-one-out",
+        "self-critical",
+        "pairs, replay, hold and rollback",
+        "more rewards, denoising",
+        "gumbel",
+        "wgan",
+    ],
 )
 def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, settings, moving):
     # Documents per batch count over all processes: 5 are 2 and 3. Only dropout differs from process to

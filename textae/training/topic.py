@@ -54,14 +54,15 @@ class TopicEmbeddings:
             InputError: if the file is damaged or of another vocabulary.
         """
         try:
-            tensors = load_file(str(file), device=str(device))
+            tensors = load_file(str(file))
             embeddings, weights = tensors["embeddings"], tensors["weights"]
             fits = len(embeddings) == len(weights) == size
         except (OSError, KeyError, SafetensorError):
             fits = False
         if not fits:
             raise InputError(f"{file}: damaged, or of another vocabulary; remove it, and it is made anew.")
-        return cls(embeddings, weights)
+        # Moved here, as safetensors does not know cpu:0, the name that a process of several may have.
+        return cls(embeddings.to(device), weights.to(device))
 
     def mean(self, texts: TokenBatch) -> torch.Tensor:
         """Weighted sums (N, D) of the embeddings of each row's tokens, the direction of their mean."""
