@@ -199,7 +199,7 @@ def test_empty_and_long_documents_are_counted_and_warned_about(tmp_path, caplog)
 
 def test_documents_that_are_condensed_and_those_that_are_cut_are_told_apart(tmp_path, caplog):
     source, output = tmp_path / "a.txt", str(tmp_path / "b.txt")
-    source.write_text("a b.\na. b c\na b. c d.\na b c\n")
+    source.write_text("aa bb.\naa. bb cc\naa bb. cc dd.\naa bb cc\n")
     model = FirstWordModel(2, "select")
     counts = summarize_corpus(model, str(source), output)
     assert counts == {"records": 4, "empty": 0, "condensed": 2, "cut": 1}

@@ -216,7 +216,7 @@ def test_the_model_card_says_what_the_model_is(tiny_model, saved, build_config):
     assert card == model_card(tiny_model.config, sum(p.numel() for p in tiny_model.parameters()))
     assert "## Results" not in card
     assert "mbart, from scratch" in card
-    assert "| longest document | 30 tokens; longer ones are cut |" in card
+    assert "| longest document | 30 tokens; of longer ones the most central sentences are read |" in card
     assert "| length of summaries | 4 words unless asked otherwise (2 to 6 in training) |" in card
     assert "| text normalisation | unicode_nfkc |" in card
     config = build_config(
