@@ -140,6 +140,11 @@ def test_bad_command_lines_are_refused_in_one_sentence(capsys, tmp_path, monkeyp
     assert refusal(capsys, *words.split()).startswith(sentence)
 
 
+def test_a_reward_that_an_estimator_cannot_use_is_refused(recipe, capsys):
+    words = ["--adversarial.estimator", "gumbel", "--adversarial.rewards.repetition.weight", "2"]
+    assert "this reward has no gradient" in refusal(capsys, "train", "--config", str(recipe), *words)
+
+
 def test_an_unknown_setting_is_refused(recipe, capsys):
     sentence = refusal(capsys, "train", "--config", str(recipe), "--warmup.stepz", "3")
     assert sentence == 'unknown setting "--warmup.stepz"; did you mean "--warmup.steps"?'

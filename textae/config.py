@@ -261,7 +261,7 @@ class AdversarialConfig:
     gumbel_final_temperature: float | None = None
     """What that temperature falls to by the last step; null: it stays."""
     wgan_output: Literal["soft", "straight_through"] = "soft"
-    """What critic and reconstructor read with wgan: the encoder's distributions, or its words one-hot."""
+    """What critic and reconstructor read with wgan: the encoder's distributions, or its sampled words."""
     wgan_gradient_penalty: float = 10.0
     """Weight of the penalty that keeps the norm of the critic's gradient near 1."""
     steps: int = 400

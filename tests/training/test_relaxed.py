@@ -234,13 +234,9 @@ def test_the_loss_is_the_sum_of_its_parts(make_step, model, config, documents, h
     assert metrics["policy/entropy"] == pytest.approx(entropy.item(), rel=1e-5)
 
 
-CHOICES = [("gumbel", "soft"), ("wgan", "soft"), ("wgan", "straight_through")]
-
-
-@pytest.mark.parametrize(("name", "output"), CHOICES)
-def test_the_encoder_alone_learns_to_be_restored(make_step, model, config, documents, human, name, output):
+@pytest.mark.parametrize("name", RELAXED)
+def test_the_encoder_alone_learns_to_be_restored(make_step, model, config, documents, human, name):
     """Only the encoder moves, and only for the reconstruction: the same reconstructor restores more."""
-    config.adversarial.wgan_output = output
     config.adversarial.rewards.reader.weight = config.adversarial.rewards.kl.weight = 0.0
     step = make_step(name)
     with torch.no_grad():  # a reconstructor that looks at its source more than a fresh one does
@@ -249,17 +245,11 @@ def test_the_encoder_alone_learns_to_be_restored(make_step, model, config, docum
                 parameter.mul_(3.0)
     optimizer = torch.optim.Adam(model.encoder.parameters(), lr=1e-2)
     losses = []
-    for at in range(40):
+    for at in range(24):
         batch = step.sample(model, at, range(4), documents, human)
         loss, metrics = step.losses(batch, model(batch.inputs), at)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(metrics["loss/reconstructor"])
-    print(
-        name,
-        output,
-        [round(sum(losses[i : i + 8]) / 8, 4) for i in range(0, 40, 8)],
-        max(losses[:8]) - min(losses[:8]),
-    )
-    assert sum(losses[-8:]) / 8 < sum(losses[:8]) / 8 - 0.05
+    assert sum(losses[-4:]) / 4 < sum(losses[:4]) / 4 - 0.1

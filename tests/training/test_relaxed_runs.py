@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from textae.cli import main
 from textae.commands import rouge_on_valid
 from textae.models.autoencoder import TextAutoencoder
 from textae.training.loop import train
@@ -39,10 +38,3 @@ def test_the_reconstruction_loss_falls(tmp_path, make_config, estimator):
     assert len(losses) == 50
     assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.3  # nats per token
     assert all(TextAutoencoder.from_pretrained(tmp_path).summarize(["fog keeps the ferry in port ellin ."]))
-
-
-def test_what_an_estimator_cannot_use_is_refused(tmp_path, capsys):
-    words = ["--adversarial.estimator", "gumbel", "--adversarial.rewards.repetition.weight", "2"]
-    assert main(["train", *words, "--run.output", str(tmp_path / "run")]) == 2
-    assert "this reward has no gradient" in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
