@@ -45,7 +45,7 @@ _AT_LEAST = {
     "run.evaluate_documents": 1,
     "run.save_every": 1,
     "run.keep_checkpoints": 1,
-    "run.collapse_window": 1,
+    "run.collapse_window": 2,  # halves of it are compared
 }
 
 _POSITIVE = (
