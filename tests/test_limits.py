@@ -34,6 +34,7 @@ def own(function, **values):
         ({"warmup__documents_per_batch": 0}, "warmup.documents_per_batch = 0 must be at least 1"),
         ({"run__keep_checkpoints": 0}, "run.keep_checkpoints = 0 must be at least 1"),
         ({"run__seed": -1}, "run.seed = -1 must be at least 0"),
+        ({"run__collapse_window": 1}, "run.collapse_window = 1 must be at least 2"),
         ({"run__seed": 2**32}, "run.seed = 4294967296 must be below 4294967296"),
         ({"run__output": " "}, "run.output =   must name a folder"),
         ({"tokenizer__vocabulary_size": 200}, "tokenizer.vocabulary_size = 200 must be at least 300"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import stat
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,6 +17,8 @@ from textae.settings import (
     save_config,
     settings,
 )
+
+ROOT = Path(__file__).parent.parent
 
 
 def write(folder, text, name="recipe.yaml"):
@@ -319,3 +322,9 @@ def test_the_help_fits_a_narrow_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
     text = describe_settings()
     assert max(len(line) for line in text.splitlines() if not line.startswith("  --")) <= 70
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_is_one_that_training_takes_and_the_table_names_it(recipe):
+    assert load_config(recipe, []).run.output.startswith("runs/")
+    assert f"`{recipe.name}`" in (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
