@@ -1,12 +1,17 @@
 """Semi-supervision: what encoder and reconstructor learn from pairs, in both phases."""
 
+import json
+
 import pytest
 import torch
 
+from textae.commands import rouge_on_valid
 from textae.data.batches import TokenBatch
 from textae.data.pairs import PairExample
 from textae.models.inputs import AutoencoderOutputs, PairInputs
+from textae.settings import config_from_dict
 from textae.training.denoising import NoisySentences
+from textae.training.loop import train
 from textae.training.supervision import pair_inputs, pair_losses
 from textae.training.warmup import WarmupBatches, WordWeights
 
@@ -138,3 +143,45 @@ def test_without_pairs_a_run_does_not_know_of_them(config, small_vocabulary, doc
     assert batches.make(3, range(4), documents, human, CPU, {}).encoder_target.rows() == (
         batches.make(3, range(4), documents, human, CPU).encoder_target.rows()
     )
+
+
+@pytest.mark.slow
+def test_a_thousand_pairs_raise_the_valid_score_clearly(tmp_path):
+    """ROUGE-1 when this was written: 31.4 without, 43.2 with (one seed, 60 valid pairs)."""
+    network = {"width": 64, "layers": 1, "heads": 4, "feed_forward": 128, "dropout": 0.0}
+    recipe = {
+        "data": {"documents": ["newswire:3000"], "human": ["newswire:3000"], "valid": ["newswire:valid:60"]},
+        "tokenizer": {"vocabulary_size": 3000},
+        "encoder": network,
+        "reconstructor": network,
+        "discriminator": {"width": 32},
+        "length": {"minimum_words": 6, "maximum_words": 11, "summary_words": 8, "maximum_tokens": 18},
+        "noise": {"similar_documents": 1.0},
+        "warmup": {
+            "steps": 60,
+            "documents_per_batch": 24,
+            "learning_rate": 8e-3,
+            "discriminator_learning_rate": 6e-3,
+            "warmup_steps": 20,
+            "reconstructor_every": 6,
+            "pair_share": 0.75,
+        },
+        "adversarial": {"steps": 6, "documents_per_batch": 8, "samples": 2, "discriminator_first_steps": 2},
+        "run": {
+            "log_every": 1,
+            "evaluate_every": 1000,
+            "sample_every": 1000,
+            "save_every": 1000,
+            "trackers": [],
+        },
+    }
+    scores = []
+    for name, pairs in (("without", []), ("with", ["newswire:train:1000"])):
+        data = {**recipe["data"], "pairs": pairs}
+        run = {**recipe["run"], "output": str(tmp_path / name)}
+        folder = train(config_from_dict({**recipe, "data": data, "run": run}), evaluate=rouge_on_valid)
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+        assert any("loss/pair_encoder" in line for line in lines) == bool(pairs)
+        scores.append(next(line for line in reversed(lines) if "valid/score" in line))
+    for rouge in ("valid/rouge1", "valid/rouge2", "valid/rougeL"):
+        assert scores[1][rouge] > scores[0][rouge] + 3.0
