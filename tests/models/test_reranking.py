@@ -108,6 +108,8 @@ def test_a_model_that_reranks_may_write_something_else(tiny_model):
     decoding.encoder_weight, decoding.reconstruction_weight, decoding.reader_weight = 1.0, 0.0, 0.0
     decoding.length_penalty = 0.0
     texts = [document * 2 for document in DOCUMENTS]
+    # So that several beams come to an end.
+    tiny_model.encoder.backbone.network.final_logits_bias[0, tiny_model.vocabulary.end] += 8.0
     alone = tiny_model.summarize(texts, num_beams=6)
     assert tiny_model.summarize(texts, candidates=1) == alone  # the encoder alone chooses its best
     decoding.encoder_weight = -1.0
