@@ -7,7 +7,8 @@ import torch
 
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
 from textae.data.words import split_words
-from textae.models.constraints import DistinctWords, NoStutter, WholeWords
+from textae.models.constraints import ContrastedStart, Decoding, DistinctWords, NoStutter, WholeWords
+from textae.models.decoding import decode, pad_texts
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +241,34 @@ def test_reconstructions_have_no_word_behind_itself(tiny_model, tiny_vocabulary,
     assert stutters() == []
     monkeypatch.setattr("textae.models.decoding.NoStutter", lambda *_: lambda _, scores: scores)
     assert stutters()
+
+
+# The first word ----------------------------------------------------------------------------------------
+
+
+def test_only_the_first_token_pays_for_being_likely_anyway():
+    processor = ContrastedStart(torch.tensor([-1.0, -4.0, -2.0]), 0.5, 1)
+    scores = torch.tensor([[-1.0, -2.0, -float("inf")]])
+    assert processor(torch.tensor([[7]]), scores).tolist() == [[-0.5, 0.0, -float("inf")]]
+    assert torch.equal(processor(torch.tensor([[7, 3]]), scores), scores)
+
+
+def test_a_contrasted_text_begins_with_what_the_source_makes_likelier(tiny_model, tiny_vocabulary, sentences):
+    network = tiny_model.reconstructor
+
+    def first_tokens(contrast):
+        source = network.read(pad_texts(tiny_model.prepare(sentences), tiny_vocabulary, tiny_model.device))
+        decoding = Decoding(max_tokens=1, contrast=contrast)
+        return [
+            (row or [tiny_vocabulary.end])[0]
+            for row in decode(network, source, None, tiny_vocabulary, decoding)
+        ]
+
+    with torch.no_grad():
+        empty = network.read(pad_texts([[]], tiny_vocabulary, tiny_model.device))
+        start = network.prefix(1, None, tiny_model.device)
+        hidden = network.backbone.decode(start, empty.states, empty.mask)[:, -1]
+        expected = network.next_log_probabilities(hidden, empty)[0]
+        changed = [(a, b) for a, b in zip(first_tokens(0.0), first_tokens(5.0), strict=True) if a != b]
+    assert changed
+    assert all(expected[b] < expected[a] for a, b in changed)

@@ -144,6 +144,7 @@ def test_documents_are_searched_for_and_kept_from_stuttering(config):
     assert (decoding.num_beams, decoding.max_tokens) == (4, config.max_document_tokens)
     assert decoding.length_penalty == 0.5  # neither breaking off nor going on for ever wins
     assert (decoding.distinct_words, decoding.distinct_window, decoding.no_repeat_ngram_size) == (True, 8, 3)
+    assert decoding.contrast == 0.5
     assert decoding.whole_words  # from scratch
     config.reconstructor.checkpoint = "elsewhere"
     assert not reconstruction_decoding(config, 1).whole_words

@@ -248,7 +248,8 @@ class TextAutoencoder(nn.Module):
         """Write the document that each summary seems to stand for, order kept.
 
         No word follows itself, none of more than three letters comes twice within eight words, and a
-        network from scratch spells no new word: a weak network only stutters otherwise.
+        network from scratch spells no new word: a weak network only stutters otherwise. The first word
+        counts by how much likelier the summary makes it, so that a document begins with its own story.
 
         Raises:
             InputError: if a size makes no sense.

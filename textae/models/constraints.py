@@ -29,7 +29,8 @@ class Decoding(Lengths):
 
     ``no_repeat_ngram_size`` of 0 allows
     everything; ``whole_words`` and ``distinct_words`` are :class:`WholeWords` and
-    :class:`DistinctWords` (within ``distinct_window`` words), ``no_stutter`` is :class:`NoStutter`;
+    :class:`DistinctWords` (within ``distinct_window`` words), ``no_stutter`` is :class:`NoStutter`,
+    ``contrast`` the weight of :class:`ContrastedStart`;
     beams above 1 exclude sampling, and only they find more than one of ``candidates``.
     """
 
@@ -41,6 +42,7 @@ class Decoding(Lengths):
     distinct_words: bool = False
     distinct_window: int | None = None
     no_stutter: bool = False
+    contrast: float = 0.0
     do_sample: bool = False
     temperature: float = 1.0
     seed: int = 0
@@ -235,6 +237,27 @@ class NoStutter(LogitsProcessor):
             (text,) = self.vocabulary.decode([[token]])
             self.words[token] = not self.attaches[token] and text.isalnum() and not count_unspaced(text)
         return self.words[token]
+
+
+class ContrastedStart(LogitsProcessor):
+    """Takes from the first token's score what makes it likely whatever the source says.
+
+    A text may begin with a phrase that suits any source, and beam search likes it for being likely.
+    This is the anti-language model of Li et al., "A Diversity-Promoting Objective Function for Neural
+    Conversation Models" (NAACL 2016), for the first token only: further on it costs grammar.
+
+    Args:
+        expected: (V,) log-probabilities of the first token given an empty source.
+        weight: of them.
+        prefix: number of tokens before the text.
+    """
+
+    def __init__(self, expected: torch.Tensor, weight: float, prefix: int):
+        self.handicap, self.prefix = weight * expected, prefix
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
+        return scores - self.handicap if input_ids.shape[1] == self.prefix else scores
 
 
 def _forbid(scores: torch.Tensor, forbidden: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,15 @@ from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor
 
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
-from textae.models.constraints import Decoding, DistinctWords, Lengths, NoStutter, WholeWords, WordLimits
+from textae.models.constraints import (
+    ContrastedStart,
+    Decoding,
+    DistinctWords,
+    Lengths,
+    NoStutter,
+    WholeWords,
+    WordLimits,
+)
 from textae.models.seq2seq import Seq2Seq, Source
 
 
@@ -73,7 +81,7 @@ def decode(
     rows, device = len(source.ids), source.ids.device
     lengths = lengths or [config] * rows
     prefix = network.prefix(rows, hints, device)
-    processors = _processors(source, prefix.shape[1], vocabulary, config, lengths)
+    processors = _processors(network, source, prefix, vocabulary, config, lengths)
     generator = torch.Generator(device=device).manual_seed(config.seed) if config.do_sample else None
     cache = network.backbone.new_cache()
     written, inputs = prefix, prefix
@@ -97,10 +105,21 @@ def decode(
 
 
 def _processors(
-    source: Source, prefix: int, vocabulary: Vocabulary, config: Decoding, lengths: Sequence[Lengths]
+    network: Seq2Seq,
+    source: Source,
+    begun: torch.Tensor,
+    vocabulary: Vocabulary,
+    config: Decoding,
+    lengths: Sequence[Lengths],
 ) -> LogitsProcessorList:
-    """What forbids tokens, for rows that begin with ``prefix`` tokens which are no text."""
-    processors = LogitsProcessorList([WordLimits(vocabulary, lengths, prefix, source.ids.device)])
+    """What forbids or handicaps tokens, for rows that have ``begun`` (N, P) with tokens which are no text."""
+    prefix, device = begun.shape[1], source.ids.device
+    processors = LogitsProcessorList([WordLimits(vocabulary, lengths, prefix, device)])
+    if config.contrast > 0:
+        empty = network.read(pad_texts([[]], vocabulary, device))
+        hidden = network.backbone.decode(begun[:1], empty.states, empty.mask)[:, -1]
+        expected = network.next_log_probabilities(hidden, empty)[0]
+        processors.append(ContrastedStart(expected, config.contrast, prefix))
     if config.no_repeat_ngram_size > 0:
         processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
     if config.distinct_words:
@@ -136,14 +155,14 @@ def search(
     """Beam search: for each row of ``source`` at least one and at most ``config.candidates`` texts.
 
     They come best first, ranked by log-probability / length ** penalty. Log-probabilities are of
-    the network without what the settings forbid. ``lengths`` are as in :func:`decode`.
+    the network without what the settings forbid, less the handicap of ``config.contrast``.
     """
     beams, device, rows = config.num_beams, source.ids.device, len(source.ids)
     prefix = network.prefix(rows, hints, device).repeat_interleave(beams, dim=0)
     source = source.repeat(beams)
     lengths = lengths or [config] * rows
     repeated = [length for length in lengths for _ in range(beams)]
-    processors = _processors(source, prefix.shape[1], vocabulary, config, repeated)
+    processors = _processors(network, source, prefix, vocabulary, config, repeated)
     cache = network.backbone.new_cache()
     written, inputs = prefix, prefix
     totals = torch.full((rows, beams), -float("inf"), device=device)

@@ -17,6 +17,9 @@ DISTINCT_WINDOW = 8
 # Of documents: their log-probability is divided by their length to this power. With 1, texts win by going
 # on in phrases that suit any document.
 DOCUMENT_LENGTH_PENALTY = 0.5
+# Weight of how likely a document's first token is without the summary: many begin with a phrase that
+# suits any story.
+DOCUMENT_CONTRAST = 0.5
 
 
 def summary_decoding(
@@ -151,6 +154,7 @@ def reconstruction_decoding(config: AutoencoderConfig, num_beams: int) -> Decodi
         distinct_words=True,
         distinct_window=DISTINCT_WINDOW,
         no_stutter=True,
+        contrast=DOCUMENT_CONTRAST,
     )
 
 
