@@ -85,7 +85,8 @@ def judge(losses: Losses) -> dict[str, Any]:
     elif fresh_lead < least or fresh_lead < THRESHOLDS["learned"] * best:
         undecided = (
             f"The fresh reader has not learned to read even the document's first words ({fresh_lead:.2f} "
-            f"of {best:.2f} nats per token, at least {THRESHOLDS['learned']:.0%} is wanted); raise --steps, or give more documents with --train."
+            f"of {best:.2f} nats per token, at least {THRESHOLDS['learned']:.0%} is wanted); raise --steps, "
+            "or give more documents with --train."
         )
     if undecided is not None:
         known = {"name": "undecided", "sentences": [undecided], "floor": lowest, "worth": told}
