@@ -22,7 +22,7 @@ def audit_text(report: dict[str, Any]) -> str:
         f"{protocol['held_out']:,} documents; fresh readers learned from {protocol['trained_on']:,} others",
         f"in {protocol['steps']:,} steps, seed {protocol['seed']}. First words: as many as the summary has. "
         f"Dropped: {protocol['dropped']:.0%} of the words;",
-        "others: another document's; worth: the lower of others and empty minus written.",
+        "others: another document's; worth: the least loss of others and empty in any column, minus written.",
     ]
     parts = ["\n".join(aligned(rows)), "\n".join(legend), "\n".join(report["verdict"]["sentences"])]
     return "\n\n".join([*parts, collapse_text(report["collapse"])])
