@@ -145,7 +145,15 @@ def test_long_documents_are_cut_at_the_window_if_the_model_says_so(tiny_model, t
 
 def test_of_long_documents_the_central_sentences_are_read_and_others_as_they_are(tiny_model, tiny_vocabulary):
     sentence = "the keeper of the lock at ossel counted forty barges ."
-    fillers = ["a heron landed .", "snow closed the road .", "the baker went by sledge ."] * 4
+    fillers = [
+        "a heron left .",
+        "snow fell .",
+        "bakers slept .",
+        "it rained .",
+        "we ate ice .",
+        "dogs ran by .",
+    ]
+    fillers += ["time flew .", "he sang .", "she wrote .", "two cats hid .", "mice fled .", "ants dug ."]
     long = " ".join([*fillers, sentence, "barges pass ossel lock .", "the lock keeper counted forty ."])
     short = "  A heron landed.  It would not leave. "
     assert tiny_model.count_tokens([long])[0] > 30 >= tiny_model.count_tokens([short])[0]
@@ -158,8 +166,8 @@ def test_of_long_documents_the_central_sentences_are_read_and_others_as_they_are
     assert tiny_model.summarize([short, long]) == tiny_model.summarize([short, told])
     losses = tiny_model.reconstruction_loss([long, told], ["heron", "heron"])
     assert losses[0] == losses[1] > 0
-    (summary,) = tiny_model.summarize([long], ratio=0.5)
-    assert count_words(summary) <= count_words(told) + 1 < count_words(long) // 2
+    (summary,) = tiny_model.summarize([long], ratio=1.0)
+    assert abs(count_words(summary) - count_words(told)) <= 1 < count_words(long) - count_words(told)
 
 
 def test_a_wanted_length_is_the_hint(tiny_model, sentences):
