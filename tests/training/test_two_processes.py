@@ -35,8 +35,8 @@ def lines(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("baseline", ["leave_one_out", "self_critical"])
-def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, baseline):
+@pytest.mark.parametrize(("baseline", "lengths"), [("leave_one_out", "human"), ("self_critical", "uniform")])
+def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, baseline, lengths):
     # Documents per batch count over all processes: 5 are 2 and 3. Only dropout differs from process to
     # process; masked words, samples and noise belong to the row of the global batch.
     dry = {"dropout": 0.0, "width": 16}
@@ -46,7 +46,12 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, bas
         "reconstructor": small,
         "discriminator": dry,
         "warmup": {"steps": 4, "documents_per_batch": 5, "warmup_steps": 2},
-        "adversarial": {"steps": 4, "documents_per_batch": 5, "baseline": baseline},
+        "adversarial": {
+            "steps": 4,
+            "documents_per_batch": 5,
+            "baseline": baseline,
+            "length_sampling": lengths,
+        },
         "run": {"sample_every": 8, "save_every": 4},
     }
     one, two = tmp_path / "one", tmp_path / "two"
