@@ -42,6 +42,7 @@ def lines(folder):
     [
         ({"baseline": "leave_one_out"}, "loss/policy"),
         ({"baseline": "self_critical"}, "loss/policy"),
+        ({"length_sampling": "uniform"}, "loss/policy"),
         (
             {"replay_size": 4, "discriminator_hold_accuracy": 0.501, "pair_share": 0.3, **ROLLBACK},
             "loss/policy",
@@ -60,6 +61,7 @@ def lines(folder):
     ids=[
         "leave-one-out",
         "self-critical",
+        "uniform lengths",
         "pairs, replay, hold and rollback",
         "more rewards, denoising",
         "gumbel",
