@@ -27,11 +27,10 @@ class Lengths:
 class Decoding(Lengths):
     """How text is written, and how long where a row has no lengths of its own.
 
-    ``no_repeat_ngram_size`` of 0 allows
-    everything; ``whole_words`` and ``distinct_words`` are :class:`WholeWords` and
-    :class:`DistinctWords` (within ``distinct_window`` words), ``no_stutter`` is :class:`NoStutter`,
-    ``contrast`` the weight of :class:`ContrastedStart`;
-    beams above 1 exclude sampling, and only they find more than one of ``candidates``.
+    ``no_repeat_ngram_size`` of 0 allows everything; ``whole_words`` and ``distinct_words`` are
+    :class:`WholeWords` and :class:`DistinctWords` (within ``distinct_window`` words), ``no_stutter`` is
+    :class:`NoStutter`, ``contrast`` the weight of :class:`ContrastedStart`; beams above 1 exclude
+    sampling, and only they find more than one of ``candidates``.
     """
 
     num_beams: int = 1

@@ -33,7 +33,7 @@ class Sampled:
     ``group`` is the number of rows of one document: K samples, and with the self-critical
     baseline the greedy summary behind them; ``fluency`` is (N, T), None where it is not paid for;
     ``documents`` are the B texts; ``empty`` (B, S) are the log-probabilities of their tokens given an
-    empty summary, None where the reconstruction reward is not relative to them, ``replaced`` are the
+    empty summary, None where the reconstruction reward is not relative to them; ``replaced`` are the
     samples from which the discriminator does not learn: older ones, which stand behind the samples,
     take their places.
     """
@@ -305,9 +305,9 @@ class AdversarialStep(Estimator):
             discriminator = (0.0 if held else 1.0) * discriminator  # still part of the graph
         total = policy + reconstructor + discriminator + human
         if sampled.inputs.denoising is not None:
-            assert outputs.denoising_log_probabilities is not None
-            restored, kept = outputs.denoising_log_probabilities, sampled.inputs.denoising.target.mask
-            denoising = reduce.mean(-restored.sum(), kept.sum())
+            log_probabilities = outputs.denoising_log_probabilities
+            assert log_probabilities is not None
+            denoising = reduce.mean(-log_probabilities.sum(), sampled.inputs.denoising.target.mask.sum())
             metrics["loss/denoising"] = reduce.value(denoising)
             learns = float(step >= config.discriminator_first_steps)
             total = total + learns * config.denoising_weight * denoising
