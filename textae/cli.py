@@ -117,6 +117,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, _Parser]]:
         (commands.reconstruct, _reconstruct_arguments),
         (commands.evaluate, _evaluate_arguments),
         (commands.audit, _audit_arguments),
+        (commands.ablate, _ablate_arguments),
     ):
         name, sentence = run.__name__, str(run.__doc__).partition("\n")[0]
         by_name[name] = group.add_parser(
@@ -277,6 +278,13 @@ def _audit_arguments(parser: _Parser) -> None:
     add = parser.add_argument_group("both").add_argument
     add("--document-column", nargs="+", metavar="NAME", help="columns that may hold the document")
     add("--json", metavar="F|-", help="write the figures here; with - they alone go to standard output")
+
+
+def _ablate_arguments(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("--config", required=True, metavar="F", help="the ablation: a recipe, rows of settings, seeds (YAML)")
+    add("--output", metavar="DIR", help="folder for runs and table (default: runs/ablation-NAME)")
+    add("--only", nargs="+", metavar="ROW", help="run these rows alone")
 
 
 def _corpus_arguments(parser: _Parser, what: str) -> None:

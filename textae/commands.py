@@ -135,6 +135,17 @@ def audit(arguments: Namespace) -> None:
         write_json(report, arguments.json)
 
 
+def ablate(arguments: Namespace) -> None:
+    """Train many variants from one warm-up and compare them; the same command again goes on."""
+    from textae.ablation import Ablation
+    from textae.ablation_plan import read_plan
+
+    plan = read_plan(arguments.config)
+    output = arguments.output or f"runs/ablation-{Path(arguments.config).stem}"
+    table = Ablation(plan, output).run(arguments.only)
+    print(table.read_text(encoding="utf-8"), end="")
+
+
 def rouge_on_valid(model: Any, pairs: "Sequence[Pair]") -> dict[str, float]:
     """Score a model while it trains.
 

@@ -101,12 +101,17 @@ def describe_settings(width: int | None = None) -> str:
     return "\n".join(lines[1:])
 
 
-def load_config(path: str | Path | None, overrides: Sequence[str] | None = None) -> TrainingConfig:
+def load_config(
+    path: str | Path | None,
+    overrides: Sequence[str] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> TrainingConfig:
     """Read a recipe, apply overrides and check the result.
 
     Args:
         path: A YAML file in the shape of ``TrainingConfig``; ``None`` starts from the defaults.
         overrides: Words of a command line: ``["--warmup.steps", "3", "--run.output=x"]``.
+        changes: The same as values by dotted names: ``{"warmup.steps": 3}``.
 
     Raises:
         InputError: The file is missing or is no YAML, or a setting is unknown, of the wrong type
@@ -114,8 +119,11 @@ def load_config(path: str | Path | None, overrides: Sequence[str] | None = None)
     """
     values: dict[str, Any] = {}
     if path is not None:
-        values = _flatten(_read_yaml(Path(path)), "", f"{path}: ")
+        values = _flatten(read_yaml(Path(path)), "", f"{path}: ")
     values.update(_parse_overrides(overrides or []))
+    for name, value in (changes or {}).items():
+        setting = _find(name, prefix="")
+        values[name] = convert(value, setting.annotation, name)
     return _build(values)
 
 
@@ -154,7 +162,12 @@ def save_config(config: TrainingConfig, path: str | Path) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
 
 
-def _read_yaml(path: Path) -> Mapping[str, Any]:
+def read_yaml(path: Path) -> Mapping[str, Any]:
+    """Read a YAML file that holds a mapping; an empty file is an empty one.
+
+    Raises:
+        InputError: The file is missing, no UTF-8, no YAML or no mapping.
+    """
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -197,7 +210,6 @@ def _flatten(mapping: Mapping[Any, Any], prefix: str, source: str) -> dict[str, 
 
 def _parse_overrides(words: Sequence[str]) -> dict[str, Any]:
     """Read ``--name value``, ``--name=value``, ``--name value value`` (lists), ``--name`` (true)."""
-    leaves, sections = _table()
     values: dict[str, Any] = {}
     position = 0
     while position < len(words):
@@ -206,20 +218,27 @@ def _parse_overrides(words: Sequence[str]) -> dict[str, Any]:
         name, equals, joined = word.removeprefix("--").partition("=")
         if not word.startswith("--"):
             raise InputError(f'unexpected argument "{word}"; settings are given as --section.field value')
-        if name in sections:
-            raise InputError(
-                f'"--{name}" is a section; set one of its fields, such as --{_first_field(name)}'
-            )
-        setting = leaves.get(name) or _field_of_entry(name)
-        if setting is None:
-            guess = nearest(name, leaves).replace('"', '"--', 1)
-            raise InputError(f'unknown setting "--{name}"{guess}')
+        setting = _find(name, prefix="--")
         given = [joined] if equals else []
         while not equals and position < len(words) and not words[position].startswith("--"):
             given.append(words[position])
             position += 1
         values[name] = _from_words(given, setting)
     return values
+
+
+def _find(name: str, prefix: str) -> Setting:
+    """The setting of a dotted name, which is written with ``prefix`` where it was given."""
+    leaves, sections = _table()
+    if name in sections:
+        raise InputError(
+            f'"{prefix}{name}" is a section; set one of its fields, such as {prefix}{_first_field(name)}'
+        )
+    setting = leaves.get(name) or _field_of_entry(name)
+    if setting is None:
+        guess = nearest(name, leaves).replace('"', f'"{prefix}', 1)
+        raise InputError(f'unknown setting "{prefix}{name}"{guess}')
+    return setting
 
 
 def _field_of_entry(name: str) -> Setting | None:

@@ -1,0 +1,226 @@
+"""Ablations: what is run, from which warm-up, and that a stopped one goes on to the same table."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from textae.ablation import Ablation
+from textae.ablation_plan import read_plan, warmup_key
+from textae.ablation_table import table_text
+from textae.errors import InputError
+from textae.settings import load_config
+from textae.training.loop import train
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = {
+    "data": {
+        "documents": ["newswire:200"],
+        "human": ["newswire:200"],
+        "valid": ["newswire:valid:12"],
+        "max_document_tokens": 40,
+        "max_human_tokens": 20,
+    },
+    "tokenizer": {"vocabulary_size": 500},
+    "encoder": {"width": 16, "layers": 1, "heads": 2, "feed_forward": 16},
+    "reconstructor": {"width": 16, "layers": 1, "heads": 2, "feed_forward": 16},
+    "discriminator": {"width": 8},
+    "length": {"maximum_tokens": 12},
+    "warmup": {"steps": 2, "documents_per_batch": 4},
+    "adversarial": {"steps": 9, "documents_per_batch": 2, "samples": 2, "discriminator_first_steps": 1},
+    "run": {"save_every": 1, "trackers": []},
+}
+PLAN = {
+    "base": "base.yaml",
+    "settings": {"adversarial.steps": 3},
+    "evaluate_documents": 6,
+    "seeds": [0, 1],
+    "rows_with_all_seeds": 1,
+    "rows": {
+        "full": {"what": "everything"},
+        "no reader": {"settings": {"adversarial.rewards.reader.weight": 0}},
+        "no copying": {"settings": {"encoder.copy_head": False}},
+    },
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(BASE))
+
+    def write_plan(**changes):
+        file = tmp_path / "plan.yaml"
+        file.write_text(yaml.safe_dump({**PLAN, **changes}, sort_keys=False))
+        return file
+
+    return write_plan
+
+
+def test_rows_and_seeds_in_the_order_in_which_they_are_run(write):
+    plan = read_plan(write())
+    named = [(row.name, seed) for row, seed in plan.tasks()]
+    assert named == [("full", 0), ("no reader", 0), ("no copying", 0), ("full", 1)]
+    assert [(row.name, seed) for row, seed in plan.tasks(["full"])] == [("full", 0), ("full", 1)]
+    with pytest.raises(InputError, match='there is no row "ful" in the ablation; did you mean "full"'):
+        plan.tasks(["ful"])
+
+
+def test_a_row_is_the_recipe_with_the_plans_changes_and_its_own(write, tmp_path):
+    plan = read_plan(write())
+    config = plan.config(plan.rows[1], 7, tmp_path / "run")
+    assert (config.adversarial.steps, config.adversarial.rewards.reader.weight) == (3, 0)
+    assert (config.run.seed, config.run.output, config.data.valid) == (7, str(tmp_path / "run"), [])
+    assert config.warmup.steps == 2
+
+
+def test_rows_share_a_warm_up_where_it_would_be_the_same(write, tmp_path):
+    plan = read_plan(write())
+    full, reader, copying = (warmup_key(plan.config(row, 0, tmp_path / row.slug)) for row in plan.rows)
+    assert full == reader != copying
+    assert warmup_key(plan.config(plan.rows[0], 1, tmp_path)) != full
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base": None}, '"base" is missing; an ablation has a recipe and rows'),
+        ({"rows": {}}, '"rows" is missing'),
+        ({"row": {}}, 'unknown entry "row"; did you mean "rows"?'),
+        ({"seeds": 3}, "seeds wants a list, not 3"),
+        ({"seeds": ["x"]}, "seeds are whole numbers"),
+        ({"evaluate_documents": 0}, "evaluate_documents is 0; set it to at least 1"),
+        ({"audit": {"step": 3}}, 'audit: unknown entry "step"; did you mean "steps"?'),
+        (
+            {"rows": {"full": {"setting": {}}}},
+            'row "full": unknown entry "setting"; did you mean "settings"?',
+        ),
+        ({"rows": {"full": 3}}, 'row "full": wants what and settings'),
+        ({"rows": {"a b": {}, "a-b": {}}}, '"a-b" gives no file name of its own'),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(write, changes, message):
+    with pytest.raises(InputError) as refusal:
+        read_plan(write(**changes))
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"adversarial.sample": 3}, 'row "odd": unknown setting "adversarial.sample"; did you mean'),
+        ({"adversarial": 3}, '"adversarial" is a section; set one of its fields, such as adversarial.'),
+        ({"adversarial.samples": "three"}, "adversarial.samples"),
+    ],
+)
+def test_a_wrong_setting_in_the_last_row_is_found_before_the_first_is_run(write, tmp_path, settings, message):
+    plan = read_plan(write(rows={**PLAN["rows"], "odd": {"settings": settings}}))
+    with pytest.raises(InputError) as refusal:
+        Ablation(plan, tmp_path / "out").run()
+    assert message in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_without_pairs_to_judge_on_is_refused(write, tmp_path):
+    plan = read_plan(write())
+    (tmp_path / "base.yaml").write_text("data: {valid: []}\n")
+    with pytest.raises(InputError, match=r"data\.valid is empty; every row is judged on its pairs"):
+        Ablation(plan, tmp_path / "out")
+
+
+def test_the_plans_of_the_project_are_such():
+    for file in (ROOT / "configs" / "ablations").glob("*.yaml"):
+        plan = read_plan(file)
+        assert all(row.what for row in plan.rows)
+        for row, seed in plan.tasks():
+            plan.config(row, seed, Path("run"))
+
+
+def figures(**changes):
+    audit = {"verdict": {"name": changes.pop("verdict", "readable"), "readability": 0.9}}
+    found = {"rouge1": 20.0, "rouge2": 8.0, "rougeL": 18.0, "mean_words": 9.0, "novelty": 0.1}
+    found |= {"reconstruction_loss": 3.0, "reader": 0.4, "seconds": 600.0, "audit": audit, "leads": {}}
+    return {**found, **changes}
+
+
+def test_the_table_has_means_over_seeds_and_their_ranges():
+    lead = {"rouge1": 10.0, "rouge2": 4.0, "rougeL": 9.0, "mean_words": 8.0, "novelty": 0.0}
+    content = {
+        "evaluate_documents": 6,
+        "audit": {"steps": 3},
+        "what": {"full": "everything", "less": ""},
+        "warm_up": {},
+        "rows": {
+            "full": {
+                0: figures(leads={"lead-8": {**lead, "reconstruction_loss": None}}),
+                1: figures(rouge1=22.0, reader=None, verdict="code"),
+            },
+            "less": {0: figures(rouge1=19.0)},
+        },
+    }
+    lines = table_text(content).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    readable = ["2", "21.00", "8.00", "18.00", "9.0", "10.0", "3.00", "0.40", "readable, code", "0.90", "10"]
+    assert ["full", *readable] in cells
+    assert ["(lead-8)", "1", "10.00", "4.00", "9.00", "8.0", "0.0", "", "", "", "", ""] in cells
+    assert ["full", "20.00 to 22.00", "8.00 to 8.00", "18.00 to 18.00", "9.0 to 9.0"] in cells
+    assert sum(row[0] == "less" for row in cells) == 1
+    assert lines[-1] == "* **full**: everything"
+
+
+def judged(folder):
+    """All figures of a table but those that tell of time and place."""
+    table = json.loads((folder / "table.json").read_text())
+    assert list(table["rows"]) == ["full", "no reader", "no copying"]
+    return {
+        name: {
+            seed: {key: found[key] for key in found.keys() - {"seconds", "code"}}
+            for seed, found in seeds.items()
+        }
+        for name, seeds in {**table["rows"], "warm-up": table["warm_up"]}.items()
+    }
+
+
+@pytest.mark.slow
+def test_a_killed_ablation_goes_on_to_the_same_table(write, tmp_path):
+    plan = write(audit={"train": ["newswire:20"], "held_out": 3, "steps": 1})
+    command = [sys.executable, "-m", "textae", "ablate", "--config", str(plan), "--output"]
+    whole = subprocess.run([*command, str(tmp_path / "whole")], cwd=ROOT, capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    assert whole.stdout.endswith((tmp_path / "whole" / "table.md").read_text())
+
+    with open(tmp_path / "log", "w") as log:
+        broken = subprocess.Popen([*command, str(tmp_path / "broken")], cwd=ROOT, stdout=log, stderr=log)
+        mark = tmp_path / "broken" / "rows" / "no-reader-seed-0" / "checkpoints" / "step-000003"
+        while not mark.exists():
+            assert broken.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        broken.send_signal(signal.SIGKILL)
+        broken.wait()
+    done = tmp_path / "broken" / "rows" / "full-seed-0" / "figures.json"
+    written = done.stat().st_mtime_ns
+    again = subprocess.run([*command, str(tmp_path / "broken")], cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert done.stat().st_mtime_ns == written  # what was done is not run again
+    assert "full, seed 0" not in again.stderr
+    assert "no reader, seed 0 (2 of 4): training" in again.stderr
+    assert judged(tmp_path / "broken") == judged(tmp_path / "whole")
+
+    # A row is the run that does both phases in one go.
+    changes = {"adversarial.steps": 3, "data.valid": [], "run.output": str(tmp_path / "one")}
+    train(load_config(tmp_path / "base.yaml", changes=changes))
+    row = load_file(tmp_path / "whole" / "rows" / "full-seed-0" / "model.safetensors")
+    for name, tensor in load_file(tmp_path / "one" / "model.safetensors").items():
+        assert (row[name] == tensor).all(), name
+
+    # A row whose settings have changed is run anew, and it alone.
+    changed = read_plan(plan)
+    changed.rows[1].settings["adversarial.rewards.kl.weight"] = 0
+    ablation = Ablation(changed, tmp_path / "whole")
+    open_rows = [row.name for row, seed in changed.tasks() if ablation.figures(row, seed) is None]
+    assert open_rows == ["no reader"]

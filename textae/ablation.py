@@ -1,0 +1,244 @@
+"""Ablations: many runs from one warm-up, judged alike, in one table.
+
+Whatever stops the command, the same command goes on where it was: a row that is done is not run again,
+one that was cut resumes from its last checkpoint. Started twice, the two share the rows.
+"""
+
+import dataclasses
+import fcntl
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from textae.ablation_plan import Plan, Row, fingerprint, warmup_key
+from textae.ablation_table import table_text
+from textae.config import TrainingConfig
+from textae.errors import InputError
+from textae.evaluation.audit import audit_model
+from textae.evaluation.files import write_json, write_text
+from textae.evaluation.report import evaluate_model
+from textae.models.autoencoder import TextAutoencoder
+from textae.provenance import provenance
+from textae.settings import config_to_dict, load_config
+from textae.training.checkpoint import checkpoints
+from textae.training.loop import train
+
+FIGURES, STARTED = "figures.json", "started.json"
+# Seconds between looks at rows that another process is at work on.
+PATIENCE = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class Ablation:
+    """A plan and the folder in which it is carried out."""
+
+    def __init__(self, plan: Plan, output: str | Path):
+        self.plan, self.output = plan, Path(output)
+        self.recipe = load_config(plan.base, [])
+        if not self.recipe.data.valid:
+            raise InputError(f"{plan.base}: data.valid is empty; every row is judged on its pairs")
+
+    def run(self, names: list[str] | None = None) -> Path:
+        """Run what is not done yet of all rows, or of those of ``names``; returns the table's file.
+
+        Raises:
+            InputError: if the plan, its recipe, its text or the folder cannot be used.
+        """
+        tasks = self.plan.tasks(names)
+        for row, seed in tasks:  # a wrong setting in the last row is found before the first is run
+            self.plan.config(row, seed, self.folder(row, seed))
+        waiting = list(tasks)
+        while waiting:
+            left = []
+            for row, seed in waiting:
+                with self._lock(f"{row.slug}-seed-{seed}", wait=False) as is_ours:
+                    if not is_ours:
+                        left.append((row, seed))
+                    elif self.figures(row, seed) is None:
+                        self._run_row(row, seed, f"{tasks.index((row, seed)) + 1} of {len(tasks)}")
+                        self.write_table()
+            if len(left) == len(waiting):
+                time.sleep(PATIENCE)
+            waiting = left
+        return self.write_table()
+
+    def folder(self, row: Row, seed: int) -> Path:
+        """The folder of a row's run."""
+        return self.output / "rows" / f"{row.slug}-seed-{seed}"
+
+    def figures(self, row: Row, seed: int) -> dict[str, Any] | None:
+        """What was measured of a row, or None if it is not done with the settings that the plan has now."""
+        found = _read(self.folder(row, seed) / FIGURES)
+        return found if found is not None and found["fingerprint"] == self._fingerprint(row, seed) else None
+
+    def _fingerprint(self, row: Row, seed: int) -> str:
+        """Changes with whatever the figures of a row depend on; its place on the disk is no such thing."""
+        config = config_to_dict(self.plan.config(row, seed, Path("run")))
+        judged = [self.recipe.data.valid, self.plan.evaluate_documents, self.plan.audit]
+        return fingerprint([config, judged])
+
+    @contextmanager
+    def _lock(self, name: str, *, wait: bool) -> Iterator[bool]:
+        """Hold a lock that ends with the process, however it ends; False if another process has it."""
+        file = self.output / "locks" / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle = file.open("w")
+        except OSError as error:
+            raise InputError(
+                f"{self.output}: this folder cannot be written ({error.strerror}); take another --output"
+            ) from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def _run_row(self, row: Row, seed: int, place: str) -> None:
+        folder, named = self.folder(row, seed), f"{row.name}, seed {seed} ({place})"
+        config, mark = self.plan.config(row, seed, folder), self._fingerprint(row, seed)
+        started = _read(folder / STARTED)
+        if started is None or started["fingerprint"] != mark:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            started = {"fingerprint": mark, "seconds": 0.0, "code": provenance()}
+            write_json(started, folder / STARTED)
+        # The model of a run is written when it ends.
+        if not (folder / "model.safetensors").exists():
+            resume = "latest"
+            if not checkpoints(folder / "checkpoints"):
+                resume = str(self._warm(config)) if config.warmup.steps else ""
+            logger.info("%s: training", named)
+            began = time.monotonic()
+            try:
+                train(config, resume or None)
+            finally:
+                started["seconds"] += time.monotonic() - began
+                write_json(started, folder / STARTED)
+        logger.info("%s: judging", named)
+        figures = self._judge(folder, config)
+        write_json(
+            {"fingerprint": mark, "row": row.name, "seed": seed, **figures, **started}, folder / FIGURES
+        )
+        logger.info("%s: done, R-1 %.2f", named, figures["rouge1"])
+
+    def _warm(self, config: TrainingConfig) -> Path:
+        """The checkpoint at the end of the warm-up that ``config`` asks for, run if it was not yet."""
+        folder = self.output / "warm-up" / warmup_key(config)
+        last = folder / "checkpoints" / f"step-{config.warmup.steps:06d}"
+        with self._lock(f"warm-up-{folder.name}", wait=True):
+            if not (folder / "model.safetensors").exists():
+                logger.info("warm-up %s, seed %d: training", folder.name, config.run.seed)
+                train(_warmup_only(config, folder), "latest" if checkpoints(folder / "checkpoints") else None)
+        return last
+
+    def _judge(self, folder: Path, config: TrainingConfig) -> dict[str, Any]:
+        """Figures of the model in ``folder`` on the pairs that judge all rows."""
+        model: Any = TextAutoencoder.from_pretrained(folder)
+        model.config.decoding = config.decoding  # a warm-up may have been run when the plan had another
+        data, plan = self.recipe.data, self.plan
+        report = evaluate_model(
+            model,
+            data.valid,
+            limit=plan.evaluate_documents,
+            document_columns=data.document_columns,
+            summary_columns=data.summary_columns,
+            save_predictions=str(folder / "valid.jsonl"),
+            judge_baselines=False,
+        )
+        found = {**report["systems"]["model"], "leads": report["systems"]}
+        del found["leads"]["model"]
+        if plan.audit:
+            found["audit"] = audit_model(
+                model,
+                data.valid,
+                plan.audit.get("train"),
+                document_columns=data.document_columns,
+                limit=plan.audit.get("held_out"),
+                steps=plan.audit.get("steps", 400),
+            )
+        return found
+
+    def _read_by_reference(self, row: Row, seed: int) -> float | None:
+        """Mean probability of "human" that the first row's discriminator gives a row's summaries.
+
+        Rows have discriminators of their own, which have seen other samples: their words are not comparable.
+        """
+        judge, folder = self.folder(self.plan.rows[0], seed), self.folder(row, seed)
+        if self.figures(self.plan.rows[0], seed) is None:
+            return None
+        mark = [self._fingerprint(self.plan.rows[0], seed), self._fingerprint(row, seed)]
+        known = _read(folder / "reader.json")
+        if known is None or known["fingerprints"] != mark:
+            lines = (folder / "valid.jsonl").read_text(encoding="utf-8").splitlines()
+            texts = [json.loads(line)["output"] for line in lines]
+            read = TextAutoencoder.from_pretrained(judge).readability(texts)
+            known = {"fingerprints": mark, "reader": sum(read) / len(read)}
+            write_json(known, folder / "reader.json")
+        return float(known["reader"])
+
+    def _warm_figures(self, seed: int) -> dict[str, Any] | None:
+        """ROUGE of the encoder after the warm-up that the first row started from."""
+        config = self.plan.config(self.plan.rows[0], seed, self.folder(self.plan.rows[0], seed))
+        folder = self.output / "warm-up" / warmup_key(config)
+        if not (folder / "model.safetensors").exists():
+            return None
+        # How candidates are chosen is no part of a warm-up, but of what is measured after it.
+        mark = fingerprint([config_to_dict(config)["decoding"], self.recipe.data.valid])
+        known = _read(folder / FIGURES)
+        if known is None or known["fingerprint"] != mark:
+            known = {"fingerprint": mark, **self._judge(folder, config)}
+            write_json(known, folder / FIGURES)
+        return known
+
+    def write_table(self) -> Path:
+        """Write ``table.json`` and ``table.md`` of what is done so far; returns the latter."""
+        with self._lock("table", wait=True):
+            rows: dict[str, dict[int, dict[str, Any]]] = {}
+            for row, seed in self.plan.tasks():
+                found = self.figures(row, seed)
+                if found is not None:
+                    rows.setdefault(row.name, {})[seed] = {
+                        **found,
+                        "reader": self._read_by_reference(row, seed),
+                    }
+            done = sorted({seed for found in rows.values() for seed in found})
+            warm = {seed: found for seed in done if (found := self._warm_figures(seed)) is not None}
+            content = {
+                "base": str(self.plan.base),
+                "settings": self.plan.settings,
+                "evaluate_documents": self.plan.evaluate_documents,
+                "valid": self.recipe.data.valid,
+                "audit": self.plan.audit,
+                "what": {row.name: row.what for row in self.plan.rows},
+                "changes": {row.name: row.settings for row in self.plan.rows},
+                "warm_up": warm,
+                "rows": rows,
+            }
+            write_json(content, self.output / "table.json")
+            write_text(self.output / "table.md", table_text(content))
+        return self.output / "table.md"
+
+
+def _warmup_only(config: TrainingConfig, output: Path) -> TrainingConfig:
+    """``config`` without its adversarial phase, into ``output``."""
+    phase = dataclasses.replace(config.adversarial, steps=0)
+    run = dataclasses.replace(config.run, output=str(output))
+    return dataclasses.replace(config, adversarial=phase, run=run)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise InputError(f"{file}: this is damaged; remove it, and it is made anew") from error
