@@ -37,6 +37,7 @@ from textae.training.launch import join_processes
 from textae.training.lengths import UNLEARNED, unlearned_lengths
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
+from textae.training.record import RECORD, RunRecord
 from textae.training.reduce import Reduce
 from textae.training.reward_models import RewardModels
 from textae.training.rollback import Rollback
@@ -82,6 +83,7 @@ class Training:
         file = self.output / "metrics.jsonl"
         self.metrics = MetricsLog(self.accelerator, file, config.run.log_every, self.total, self.step)
         self.metrics.load_state_dict(state.get("metrics", {}))
+        self.record = RunRecord(self.output, self.step, self.accelerator.num_processes)
 
     def _make_output(self) -> None:
         try:
@@ -350,6 +352,7 @@ class Training:
             }
             save_checkpoint(folder, self.model, self.optimizer.optimizer, state, self.rollback.weights)
             remove_old_checkpoints(self.checkpoint_folder, self.config.run.keep_checkpoints)
+            self.record.write(self.step)
         self.accelerator.wait_for_everyone()
 
     def _restore(self, checkpoint: Path) -> dict[str, Any]:
@@ -390,7 +393,7 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
 
     Returns:
         The folder ``run.output``: the model, and beside it ``warm`` (the model after warm-up),
-        ``best``, ``checkpoints``, ``metrics.jsonl``, ``train.log`` and ``config.yaml``.
+        ``best``, ``checkpoints``, ``metrics.jsonl``, ``train.log``, ``config.yaml`` and ``run.json``.
 
     Raises:
         InputError: if text, settings, folders or a checkpoint cannot be used.
@@ -403,7 +406,7 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
         # A fresh run must not resume from, or be judged by, what an earlier one left.
         for name in ("checkpoints", "best", "warm", "tokenizer"):
             shutil.rmtree(output / name, ignore_errors=True)
-        for name in ("metrics.jsonl", TOPIC):
+        for name in ("metrics.jsonl", TOPIC, RECORD):
             (output / name).unlink(missing_ok=True)
     state.wait_for_everyone()
     try:
