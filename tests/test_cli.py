@@ -150,6 +150,14 @@ def test_summarize_passes_only_what_was_given(corpus):
     assert corpus == [("summarize_corpus", "model of m", "-", "o.jsonl", {})]
 
 
+@pytest.mark.parametrize("command", ["summarize", "reconstruct"])
+def test_without_files_and_a_model_standard_streams_and_the_shipped_model_serve(corpus, command, capsys):
+    assert main([command]) == 0
+    assert corpus == [(f"{command}_corpus", "model of textae-english", "-", "-", {})]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("model: textae-english, shipped with textae for short English news and ")
+
+
 def test_summarize_passes_everything_that_was_given(corpus):
     words = "summarize --model m --input i --output - --words 9 --min-words 0 --max-words 12 --beams 4"
     words += " --candidates 3"

@@ -32,7 +32,12 @@ def refusal(capsys, *words):
         ("train --config x y", 'unexpected argument "y"; see textae --help'),
         ("train --config none.yaml", "none.yaml: there is no such configuration file; check the path"),
         ("summarize --modle m", 'textae summarize: unknown option "--modle"; did you mean "--model"?'),
-        ("summarize --model m --input i", "the following arguments are required: --output; see textae summ"),
+        ("export --model m", "the following arguments are required: --output; see textae export --help"),
+        (
+            "export --model m --output o --dtype int8",
+            "argument --dtype: invalid choice: 'int8' (choose from 'float32', 'float16', 'bfloat16'); see",
+        ),
+        ("export --model m --output o", "m: there is no such folder, and no such model on the Hub."),
         (
             "summarize --model m --input i --output o --beams 0",
             'argument --beams: wants a whole number of at least 1, not "0"; see textae summarize --help',
@@ -153,7 +158,7 @@ def test_an_unknown_setting_is_refused(recipe, capsys):
 def test_without_a_command_there_is_help(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out
-    for name in ("train", "summarize", "reconstruct", "evaluate", "audit"):
+    for name in ("train", "summarize", "reconstruct", "evaluate", "audit", "export"):
         assert f"\n    {name}" in text
 
 

@@ -4,10 +4,12 @@ import ast
 import importlib.metadata
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -50,12 +52,33 @@ def test_what_dependencies_need_is_pinned_too():
     assert needed - pins().keys() == set()
 
 
+def files_of_the_package():
+    found = (ROOT / "textae").rglob("*")
+    return {path for path in found if path.is_file() and "__pycache__" not in path.parts}
+
+
 def test_files_beside_the_code_are_packaged():
     patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["textae"]
     package = ROOT / "textae"
     packaged = {path for pattern in patterns for path in package.glob(pattern)}
-    beside = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    beside = files_of_the_package()
     assert {path for path in beside - packaged if path.suffix != ".py"} == set()
+
+
+def test_the_wheel_holds_the_model_and_the_tables(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "textae", source / "textae", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", *options, str(source)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("textae/")}
+    beside = {f"textae/{path.relative_to(ROOT / 'textae').as_posix()}" for path in files_of_the_package()}
+    assert packed == beside
+    assert "textae/pretrained/english/model.safetensors" in packed
 
 
 def test_no_registry_is_named():

@@ -118,6 +118,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, _Parser]]:
         (commands.evaluate, _evaluate_arguments),
         (commands.audit, _audit_arguments),
         (commands.ablate, _ablate_arguments),
+        (commands.export, _export_arguments),
     ):
         name, sentence = run.__name__, str(run.__doc__).partition("\n")[0]
         by_name[name] = group.add_parser(
@@ -287,11 +288,27 @@ def _ablate_arguments(parser: _Parser) -> None:
     add("--only", nargs="+", metavar="ROW", help="run these rows alone")
 
 
-def _corpus_arguments(parser: _Parser, what: str) -> None:
+def _export_arguments(parser: _Parser) -> None:
     add = parser.add_argument
     add("--model", required=True, metavar="M", help="folder or Hub name of a trained model")
-    add("--input", required=True, metavar="F|-", help=f"{what}: a file, or - for standard input")
-    add("--output", required=True, metavar="F|-", help="where to write: a file, or - for standard output")
+    add("--output", required=True, metavar="F", help="folder for the new one; it may be the same")
+    add(
+        "--dtype",
+        choices=("float32", "float16", "bfloat16"),
+        default="float16",
+        help="what weights are rounded to in the file (default: float16, half of float32)",
+    )
+
+
+def _corpus_arguments(parser: _Parser, what: str) -> None:
+    add = parser.add_argument
+    add(
+        "--model",
+        metavar="M",
+        help="folder or Hub name of a trained model (default: textae-english, which is shipped)",
+    )
+    add("--input", metavar="F|-", help=f"{what}: a file, or - for standard input (default: -)")
+    add("--output", default="-", metavar="F|-", help="a file, or - for standard output (default: -)")
     add("--column", nargs="+", metavar="NAME", help="columns to look in; the first that is found is taken")
     add("--batch-size", type=_whole(1), metavar="N", help="texts at a time (default: 64)")
 

@@ -4,6 +4,7 @@ The first line of each docstring is the command's help. Heavy modules are import
 runs, so that ``textae --help`` and a mistyped option are answered at once.
 """
 
+import logging
 import os
 import sys
 from argparse import Namespace
@@ -16,6 +17,8 @@ from textae.settings import load_config
 
 if TYPE_CHECKING:
     from textae.data.corpus import Pair
+
+logger = logging.getLogger(__name__)
 
 _DECODING = (
     "words",
@@ -75,19 +78,34 @@ def summarize(arguments: Namespace) -> None:
     elif not decoding.keys().isdisjoint(("temperature", "seed")):
         raise InputError("--temperature and --seed are for --sample; add it or leave them out")
     if is_main_process():  # one process writes the file; the others of a launch have nothing to do
+        source = _input(arguments)
         model = _load_model(arguments.model)
         from textae.inference.corpus import summarize_corpus
 
-        summarize_corpus(model, arguments.input, arguments.output, **_corpus_options(arguments), **decoding)
+        summarize_corpus(model, source, arguments.output, **_corpus_options(arguments), **decoding)
 
 
 def reconstruct(arguments: Namespace) -> None:
     """Restore documents from their summaries: one for each, in order."""
     if is_main_process():
+        source = _input(arguments)
         model = _load_model(arguments.model)
         from textae.inference.corpus import reconstruct_corpus
 
-        reconstruct_corpus(model, arguments.input, arguments.output, **_corpus_options(arguments))
+        reconstruct_corpus(model, source, arguments.output, **_corpus_options(arguments))
+
+
+def export(arguments: Namespace) -> None:
+    """Write a trained model anew, with smaller weights, to pass it on; its model card is kept."""
+    if not is_main_process():
+        return
+    from textae.models.autoencoder import TextAutoencoder
+    from textae.models.saving import CARD, DTYPES, model_folder
+
+    folder = model_folder(arguments.model)
+    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
+    model = TextAutoencoder.from_pretrained(folder)
+    model.save_pretrained(arguments.output, dtype=DTYPES[arguments.dtype], card=card)
 
 
 def evaluate(arguments: Namespace) -> None:
@@ -336,6 +354,13 @@ def _named_models(given: list[str]) -> dict[str, str]:
     return models
 
 
+def _input(arguments: Namespace) -> str:
+    """The source to read: what is piped in if none is named."""
+    if arguments.input is None and sys.stdin.isatty():
+        raise InputError("there is no text; pipe it in, or give --input F (--input - reads what you type)")
+    return "-" if arguments.input is None else arguments.input
+
+
 def _corpus_options(arguments: Namespace) -> dict[str, Any]:
     options = _given(arguments, ("batch_size",))
     if arguments.column is not None:
@@ -348,11 +373,20 @@ def _given(arguments: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
-def _load_model(path: str) -> Any:
-    """Load a model onto the accelerator if there is one."""
+def _load_model(path: str | None) -> Any:
+    """Load a model, the shipped one if none is named, onto the accelerator if there is one."""
     import torch
 
     from textae.models.autoencoder import TextAutoencoder
+    from textae.models.saving import SHIPPED
+
+    if path is None:
+        path = SHIPPED
+        logger.info(
+            "model: %s, shipped with textae for short English news and scientific abstracts, a small one to "
+            "start with; --model M takes another",
+            path,
+        )
 
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return TextAutoencoder.from_pretrained(path, device=device)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from textae.cli import main
 from textae.config import NetworkConfig, NormalizationConfig
 from textae.errors import InputError
 from textae.models.autoencoder import TextAutoencoder
@@ -84,6 +85,62 @@ def test_a_model_is_saved_over_another_and_into_the_working_folder(
     assert {file.name for file in folder.iterdir()} == FILES
     other.save_pretrained("new/deep")
     assert TextAutoencoder.from_pretrained("new/deep").config == other.config
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tenth"), [(torch.float16, 0.0999755859375), (torch.bfloat16, 0.10009765625)]
+)
+def test_half_precision_rounds_every_weight(tiny_vocabulary, build_model, tmp_path, sentences, dtype, tenth):
+    model = build_model(tiny_vocabulary, seed=1)
+    # 11 and 8 significant bits: 0.1 is nearest to 1638/16384 and to 205/2048.
+    torch.nn.init.constant_(model.discriminator.score.bias, 0.1)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.save_pretrained(tmp_path / "whole")
+    model.save_pretrained(tmp_path / "half", dtype=dtype)
+    again = TextAutoencoder.from_pretrained(tmp_path / "half")
+    state = again.state_dict()
+    assert state.keys() == before.keys()
+    for name, tensor in before.items():
+        assert torch.equal(model.state_dict()[name], tensor)
+        assert state[name].dtype == tensor.dtype
+        assert torch.equal(state[name], tensor.to(dtype).to(tensor.dtype))
+    assert state["discriminator.score.bias"].tolist() == [pytest.approx(tenth, rel=1e-9)]
+    whole, half = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "half"))
+    # What networks share is written once in both.
+    assert half.keys() == whole.keys() < before.keys()
+    assert {tensor.dtype for tensor in half.values()} == {dtype}
+    assert all(again.summarize(sentences))
+
+
+def test_weights_that_a_dtype_cannot_hold_are_refused(tiny_vocabulary, build_model, tmp_path):
+    model = build_model(tiny_vocabulary)
+    torch.nn.init.constant_(model.discriminator.score.bias, 65520.0)  # the least that float16 rounds to inf
+    with pytest.raises(InputError) as caught:
+        model.save_pretrained(tmp_path / "model", dtype=torch.float16)
+    name = "discriminator.score.bias has a weight that is too large for torch.float16"
+    assert str(caught.value) == f"{name}; save it in bfloat16."
+    with pytest.raises(InputError, match=r"dtype is torch\.int8; a model is saved in float32, float16, bf"):
+        model.save_pretrained(tmp_path / "model", dtype=torch.int8)
+    assert list(tmp_path.iterdir()) == []
+    model.save_pretrained(tmp_path / "model", dtype=torch.bfloat16)
+    assert TextAutoencoder.from_pretrained(tmp_path / "model").discriminator.score.bias.item() == 65536
+
+
+def test_export_keeps_the_model_card(saved, tmp_path, sentences):
+    card = "---\nlanguage: xx\n---\n\n# Mine\n"
+    (saved / "README.md").write_text(card, encoding="utf-8")
+    assert main(["export", "--model", str(saved), "--output", str(tmp_path / "small")]) == 0
+    assert {file.name for file in (tmp_path / "small").iterdir()} == FILES
+    assert (tmp_path / "small" / "README.md").read_text(encoding="utf-8") == card
+    weights = load_file(tmp_path / "small" / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    (tmp_path / "small" / "README.md").unlink()
+    words = ["--model", str(tmp_path / "small"), "--output", str(saved), "--dtype", "float32"]
+    assert main(["export", *words]) == 0
+    small, again = map(TextAutoencoder.from_pretrained, (tmp_path / "small", saved))
+    assert again.summarize(sentences) == small.summarize(sentences)
+    written = (saved / "README.md").read_text(encoding="utf-8")
+    assert written == model_card(again.config, sum(p.numel() for p in again.parameters()))
 
 
 def test_a_file_in_the_way_is_left_alone(tiny_model, tmp_path):

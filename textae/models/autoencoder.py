@@ -1,10 +1,6 @@
 """TextAutoencoder: the one module that holds encoder, reconstructor and discriminator."""
 
-import json
-import os
-import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +31,16 @@ from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
 from textae.models.relaxation import relaxed_forward
 from textae.models.reranking import choose, find_candidates, shorter_wishes
-from textae.models.saving import CONFIG, WEIGHTS, model_folder, read_configuration
+from textae.models.saving import (
+    CARD,
+    SHIPPED,
+    WEIGHTS,
+    model_folder,
+    new_files,
+    read_configuration,
+    rounded,
+    write_configuration,
+)
 
 T = TypeVar("T")
 
@@ -342,46 +347,44 @@ class TextAutoencoder(nn.Module):
 
     # Saving and loading --------------------------------------------------------------------------
 
-    def save_pretrained(self, path: str | Path, results: str = "") -> None:
+    def save_pretrained(
+        self,
+        path: str | Path,
+        results: str = "",
+        *,
+        dtype: torch.dtype | None = None,
+        card: str | None = None,
+    ) -> None:
         """Write a folder of safetensors, JSON, tokenizer files and a model card, all or nothing.
 
         Args:
             path: folder; it is replaced when it is a saved model already.
             results: Markdown for the model card's results section.
+            dtype: of the weights in the file, such as ``torch.float16``, half as large; what is loaded is
+                float32 again, rounded. Not given: as they are.
+            card: Markdown to be the model card, instead of one that tells the settings.
 
         Raises:
-            InputError: if the folder cannot be written.
+            InputError: if the folder cannot be written, or a weight is too large for ``dtype``.
         """
-        path = Path(path).absolute()
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.mkdir(parents=True)
+        model = self if dtype is None else rounded(self, dtype)
+        with new_files(Path(path)) as folder:
             networks = (self.encoder.backbone.network, self.reconstructor.backbone.network)
-            saved = {
-                "model_type": "textae",
-                "textae": asdict(self.config),
-                "networks": {
-                    name: network.config.to_dict()
-                    for name, network in zip(("encoder", "reconstructor"), networks, strict=True)
-                },
-            }
-            (temporary / CONFIG).write_text(json.dumps(saved, indent=2, default=str) + "\n", encoding="utf-8")
-            save_model(self, str(temporary / WEIGHTS), metadata={"format": "pt"})
-            self.vocabulary.tokenizer.save_pretrained(temporary)
-            card = model_card(self.config, sum(p.numel() for p in self.parameters()), results)
-            (temporary / "README.md").write_text(card, encoding="utf-8")
-            path.mkdir(exist_ok=True)
-            # Weights last: a folder is a model only once they are there.
-            for file in sorted(temporary.iterdir(), key=lambda file: file.name == WEIGHTS):
-                os.replace(file, path / file.name)
-        except OSError as error:
-            raise InputError(f"{path}: the model cannot be written there ({error.strerror}).") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            write_configuration(folder, self.config, networks)
+            save_model(model, str(folder / WEIGHTS), metadata={"format": "pt"})
+            self.vocabulary.tokenizer.save_pretrained(folder)
+            if card is None:
+                card = model_card(self.config, sum(p.numel() for p in self.parameters()), results)
+            (folder / CARD).write_text(card, encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, device: str | torch.device | None = None) -> "TextAutoencoder":
+    def from_pretrained(
+        cls, name: str | Path = SHIPPED, device: str | torch.device | None = None
+    ) -> "TextAutoencoder":
         """Load a model from a folder or a Hub name; weights are safetensors, no code is run.
+
+        Without a name, or with ``"textae-english"``, it is the small English model inside the package,
+        which needs no network.
 
         Raises:
             InputError: if there is no such model, or weights or settings are missing or damaged.

@@ -1,8 +1,17 @@
 """The folder of a saved TextAutoencoder: where it is, what its configuration says."""
 
+import copy
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
 
 from textae.config import (
     AutoencoderConfig,
@@ -15,7 +24,13 @@ from textae.config import (
 from textae.errors import InputError
 from textae.models.backbone import network_from_dict
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+# The name of the model inside the package; a folder that is called so is ./textae-english.
+SHIPPED = "textae-english"
+SHIPPED_FOLDER = Path(__file__).resolve().parents[1] / "pretrained" / "english"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def model_folder(name: str | Path) -> Path:
@@ -24,7 +39,7 @@ def model_folder(name: str | Path) -> Path:
     Raises:
         InputError: if there is neither such a folder nor such a Hub name, or it holds no model.
     """
-    folder = Path(name)
+    folder = SHIPPED_FOLDER if name == SHIPPED else Path(name)
     if not folder.exists():
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError
@@ -64,3 +79,54 @@ def read_configuration(folder: Path) -> tuple[AutoencoderConfig, tuple[Any, Any]
         return config, (network_from_dict(networks["encoder"]), network_from_dict(networks["reconstructor"]))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG}: this is no configuration of textae ({error}).") from error
+
+
+def write_configuration(folder: Path, config: AutoencoderConfig, networks: tuple[Any, Any]) -> None:
+    """Write what :func:`read_configuration` reads, of a model and its two networks."""
+    saved = {
+        "model_type": "textae",
+        "textae": asdict(config),
+        "networks": {
+            name: network.config.to_dict()
+            for name, network in zip(("encoder", "reconstructor"), networks, strict=True)
+        },
+    }
+    (folder / CONFIG).write_text(json.dumps(saved, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def rounded(model: M, dtype: torch.dtype) -> M:
+    """A copy of ``model`` whose weights are of ``dtype``; those that are shared stay so.
+
+    Raises:
+        InputError: if ``dtype`` is none of ``DTYPES``, or too small for a weight.
+    """
+    if dtype not in DTYPES.values():
+        raise InputError(f"dtype is {dtype}; a model is saved in {', '.join(DTYPES)}.")
+    copied = copy.deepcopy(model).to(dtype)
+    before = model.state_dict()
+    for name, tensor in copied.state_dict().items():
+        if bool((tensor.isinf() & before[name].isfinite()).any()):
+            raise InputError(f"{name} has a weight that is too large for {dtype}; save it in bfloat16.")
+    return copied
+
+
+@contextmanager
+def new_files(path: Path) -> Iterator[Path]:
+    """Give an empty folder; its files move to ``path`` if the body succeeds, all or nothing.
+
+    Raises:
+        InputError: if they cannot be written.
+    """
+    path = path.absolute()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        path.mkdir(exist_ok=True)
+        # Weights last: a folder is a model only once they are there.
+        for file in sorted(temporary.iterdir(), key=lambda file: file.name == WEIGHTS):
+            os.replace(file, path / file.name)
+    except OSError as error:
+        raise InputError(f"{path}: the model cannot be written there ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
