@@ -9,19 +9,11 @@ from textae.data.corpus import read_pairs
 from textae.data.words import count_words, share_of_words
 from textae.errors import InputError
 from textae.evaluation.baselines import baselines
-from textae.evaluation.bootstrap import paired_bootstrap
 from textae.evaluation.files import check_writable, write_json, write_predictions
 from textae.evaluation.joining import PREDICTION_COLUMNS, REFERENCE_COLUMNS, read_joined
-from textae.evaluation.measures import SummaryModel, length_error, model_measures, text_measures
-from textae.evaluation.scoring import (
-    ROUGE_TYPES,
-    Measure,
-    Multiple,
-    RougeProtocol,
-    example_scores,
-    rouge,
-    summarize_scores,
-)
+from textae.evaluation.measures import SummaryModel, length_error, model_measures
+from textae.evaluation.scoring import Measure, Multiple, RougeProtocol, rouge
+from textae.evaluation.systems import compare_scores, score_system
 from textae.evaluation.tables import example_text, markdown_table
 from textae.evaluation.tokens import TokenChoice
 
@@ -203,28 +195,16 @@ def _score_systems(
     batch_size: int,
     judge_baselines: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    stated = protocol.stated()
     systems: dict[str, Any] = {}
     scores = {}
     for name, summaries in outputs.items():
-        scores[name] = example_scores(summaries, references, protocol)
-        figures = summarize_scores(scores[name], summaries, protocol)
-        systems[name] = {
-            **{key: value for key, value in figures.items() if key not in stated},
-            **text_measures(documents, summaries),
-            **(
-                model_measures(model, documents, summaries, batch_size)
-                if judge_baselines or name == "model"
-                else {"reconstruction_loss": None, "readability": None}
-            ),
-        }
-    percent = {name: 100.0 * values for name, values in scores.items()}
+        scores[name], systems[name] = score_system(summaries, documents, references, protocol)
+        systems[name] |= (
+            model_measures(model, documents, summaries, batch_size)
+            if judge_baselines or name == "model"
+            else {"reconstruction_loss": None, "readability": None}
+        )
     comparisons = {
-        name: {
-            kind: paired_bootstrap(percent["model"][:, column], percent[name][:, column], protocol.seed)
-            for column, kind in enumerate(ROUGE_TYPES)
-        }
-        for name in outputs
-        if name != "model"
+        name: compare_scores(scores["model"], scores[name], protocol) for name in outputs if name != "model"
     }
     return systems, comparisons
