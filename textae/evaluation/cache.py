@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,12 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def folder_fingerprint(files: Sequence[Path]) -> str:
-    """SHA-256 of the contents of files, by their names."""
+def files_fingerprint(folder: Path, files: Iterable[Path]) -> str:
+    """SHA-256 of the contents of files, by their names in ``folder``, wherever it lies."""
     found = {}
-    for file in sorted(files):
+    for file in files:
         with file.open("rb") as stream:
-            found[str(file)] = hashlib.file_digest(stream, "sha256").hexdigest()
+            found[str(file.relative_to(folder))] = hashlib.file_digest(stream, "sha256").hexdigest()
     return fingerprint(found)
 
 
@@ -46,13 +46,14 @@ class CachedModel:
 
     def __init__(self, folder: Path, load: Callable[[str], SummaryModel], cache: Path, name: str):
         self.folder, self.cache, self.name = folder, cache, name
-        self._load, self._model = load, None
+        self._load = load
+        self._model: SummaryModel | None = None
         model_files = [*folder.glob("*.safetensors"), *folder.glob("*.json")]
         package = Path(textae.__file__).parent
         code = [
             file for part in _CODE for file in (package / part).rglob("*") if file.suffix in (".py", ".json")
         ]
-        self._state = folder_fingerprint([*model_files, *code])
+        self._state = [files_fingerprint(folder, model_files), files_fingerprint(package, code)]
 
     def summarize(
         self, documents: list[str], identifiers: Sequence[str | None], what: str, **options: Any

@@ -214,6 +214,7 @@ def _draw_asked(
     upper.plot(asked, [row["mean_words"] for row in lengths], color=COLOURS[0], marker="o", label="mean")
     errors = [row["length_error"] for row in lengths]
     upper.bar(asked, errors, color="0.6", width=0.5, label="mean absolute error")
+    upper.set_ylim(0, 1.45 * max(*asked, *(row["mean_words"] for row in lengths)))  # room for the legend
     upper.legend(fontsize=9, frameon=False, loc="upper left")
     lower.set_title(f"ROUGE by length asked for{of}")
     lower.set_ylabel("percent")

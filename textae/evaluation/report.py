@@ -1,17 +1,16 @@
 """Score a file of predictions, or a model beside the baselines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 from textae.config import DataConfig
 from textae.data.corpus import read_pairs
-from textae.data.words import count_words, share_of_words
 from textae.errors import InputError
 from textae.evaluation.baselines import baselines
 from textae.evaluation.files import check_writable, write_json, write_predictions
 from textae.evaluation.joining import PREDICTION_COLUMNS, REFERENCE_COLUMNS, read_joined
-from textae.evaluation.measures import SummaryModel, length_error, model_measures
+from textae.evaluation.measures import SummaryModel, length_error, model_measures, wanted_lengths
 from textae.evaluation.scoring import Measure, Multiple, RougeProtocol, rouge
 from textae.evaluation.systems import compare_scores, score_system
 from textae.evaluation.tables import example_text, markdown_table
@@ -142,11 +141,8 @@ def evaluate_model(
         batch_size,
         judge_baselines,
     )
-    wanted = [] if words is None else [words] * len(documents)
-    if ratio is not None:
-        wanted = [share_of_words(count_words(document), ratio) for document in documents]
+    wanted = wanted_lengths(documents, words, ratio, max_words)
     if wanted:
-        wanted = [min(count, max_words or count) for count in wanted]
         systems["model"]["length_error"] = length_error(summaries, wanted)
     shown = spread(list(range(len(pairs))), examples)
     restored = model.reconstruct([summaries[index] for index in shown])
@@ -176,6 +172,36 @@ def evaluate_model(
             }
             for index, text in zip(shown, restored, strict=True)
         ],
+    }
+
+
+def merge_reports(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put the reports of several models on the same data into one.
+
+    Args:
+        reports: what ``evaluate_model`` returned, by the name that the model's row shall have.
+
+    Returns:
+        A report whose ``systems`` are the models by name and then the baselines. The baselines'
+        reconstruction loss and readability, and the examples, are those of the last model.
+        ``comparisons`` holds each model's under its name, and so does the protocol's ``lengths`` what
+        was asked of it.
+    """
+    *_, last = reports.values()
+    systems = {name: report["systems"]["model"] for name, report in reports.items()}
+    for name, row in last["systems"].items():
+        if name != "model":
+            systems.setdefault(name, row)
+    comparisons = {name: report["comparisons"] for name, report in reports.items()}
+    lengths = {
+        name: {kind: report["protocol"].get(kind) for kind in ("words", "ratio")}
+        for name, report in reports.items()
+    }
+    return {
+        "protocol": {**last["protocol"], "lengths": lengths},
+        "systems": systems,
+        "comparisons": comparisons,
+        "examples": last.get("examples", []),
     }
 
 
