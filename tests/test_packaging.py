@@ -91,7 +91,7 @@ def test_shell_scripts_are_executable_and_stop_at_errors(name):
     subprocess.run(["bash", "-n", str(path)], check=True)
 
 
-@pytest.mark.parametrize("name", ["train", "summarize", "evaluate_rouge"])
+@pytest.mark.parametrize("name", ["train", "summarize", "evaluate_rouge", "results"])
 def test_python_scripts_are_the_command_line(name, tmp_path):
     ran = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / f"{name}.py"), "--help"],

@@ -4,7 +4,7 @@ What a model wrote is kept in its run's folder under ``results``, so that the sa
 was stopped, and a second one with another question asks the models only what is new.
 """
 
-import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,8 +34,6 @@ from textae.results_runs import FinishedRun, read_runs
 from textae.results_text import results_text
 
 CACHE = "results"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,9 @@ class Results:
         Args:
             published: files of predictions by the names of their systems.
         """
+        for name in published:
+            if re.match("lead-|(warm-up|trained),", name):
+                raise InputError(f'"{name}" is the name of a row of the table; give the outputs another name')
         outputs = {name: self._published(name, source) for name, source in published.items()}
         self._score_own_lengths()
         asked = self._score_asked_lengths()

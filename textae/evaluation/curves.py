@@ -216,7 +216,7 @@ def _draw_asked(
     upper.bar(asked, errors, color="0.6", width=0.5, label="mean absolute error")
     upper.set_ylim(0, 1.45 * max(*asked, *(row["mean_words"] for row in lengths)))  # room for the legend
     upper.legend(fontsize=9, frameon=False, loc="upper left")
-    lower.set_title(f"ROUGE by length asked for{of}")
+    lower.set_title(f"ROUGE by length{of}")
     lower.set_ylabel("percent")
     for kind in _ROUGE:
         values = [row[kind] for row in lengths]
