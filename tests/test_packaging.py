@@ -97,7 +97,10 @@ def test_every_import_is_declared():
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.partition(".")[0])
     foreign = imported - sys.stdlib_module_names - {"textae"}
-    declared = {normalized(re.match(r"[\w.-]+", text)[0]) for text in PROJECT["dependencies"]}
+    declared = {
+        normalized(re.match(r"[\w.-]+", text)[0])
+        for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["plots"]]
+    }
     assert {name for name in foreign if normalized(distributions[name][0]) not in declared} == set()
 
 
@@ -111,7 +114,7 @@ def test_shell_scripts_are_executable_and_stop_at_errors(name):
     subprocess.run(["bash", "-n", str(path)], check=True)
 
 
-@pytest.mark.parametrize("name", ["train", "summarize", "evaluate_rouge"])
+@pytest.mark.parametrize("name", ["train", "summarize", "evaluate_rouge", "results"])
 def test_python_scripts_are_the_command_line(name, tmp_path):
     ran = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / f"{name}.py"), "--help"],

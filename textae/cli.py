@@ -119,6 +119,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, _Parser]]:
         (commands.audit, _audit_arguments),
         (commands.ablate, _ablate_arguments),
         (commands.export, _export_arguments),
+        (commands.results, _results_arguments),
+        (commands.plot, _plot_arguments),
     ):
         name, sentence = run.__name__, str(run.__doc__).partition("\n")[0]
         by_name[name] = group.add_parser(
@@ -286,6 +288,40 @@ def _ablate_arguments(parser: _Parser) -> None:
     add("--config", required=True, metavar="F", help="the ablation: a recipe, rows of settings, seeds (YAML)")
     add("--output", metavar="DIR", help="folder for runs and table (default: runs/ablation-NAME)")
     add("--only", nargs="+", metavar="ROW", help="run these rows alone")
+
+
+def _results_arguments(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("--config", required=True, metavar="FILE", help="the recipe of the runs")
+    add("--runs", required=True, nargs="+", metavar="DIR", help="folders of its runs, a seed each")
+    add("--data", required=True, nargs="+", metavar="F", help="documents with their reference summaries")
+    add("--output", required=True, metavar="NAME", help="write NAME.table.md, NAME.png and NAME.json")
+    add("--published", nargs="+", metavar="NAME=F", help="what other systems wrote for the same data")
+    add("--published-all", metavar="DIR", help="every NAME_outputs.jsonl or .jsonl.gz of a folder")
+    add("--limit", type=_whole(1), metavar="N", help="score only so many documents, spread evenly")
+    add("--batch-size", type=_whole(1), metavar="N", help="texts at a time (default: 64)")
+    add("--seed", type=_whole(0), metavar="N", help="seed of the bootstrap (default: 0)")
+    add = parser.add_argument_group("what the first run is asked for").add_argument
+    add("--words", nargs="*", type=_whole(1), default=[8, 10], metavar="N", help="rows (default: 8 10)")
+    add("--ratio", nargs="*", type=_share, default=[0.5], metavar="R", help="the same (default: 0.5)")
+    add(
+        "--lengths",
+        nargs="*",
+        type=_whole(1),
+        default=[5, 15],
+        metavar="N",
+        help="shortest and longest of the table of lengths (default: 5 15; nothing: no table)",
+    )
+    add("--samples", type=_whole(0), metavar="N", help="show N of rows 0, 100, 200 ... (default: 10)")
+    add("--with-reconstructions", action="store_true", help="show what is made of them")
+    add("--with-documents", action="store_true", help="show documents and references, if they are free")
+
+
+def _plot_arguments(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="[NAME=]RUN", help="folders of runs")
+    add("-o", "--output", required=True, metavar="F", help="the picture: F.png, F.svg or F.pdf")
+    add("--title", metavar="TEXT", help="stands above it")
 
 
 def _export_arguments(parser: _Parser) -> None:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +164,49 @@ def ablate(arguments: Namespace) -> None:
     print(table.read_text(encoding="utf-8"), end="")
 
 
+def results(arguments: Namespace) -> None:
+    """Write figures, tables and curves of a recipe's runs; the same command again goes on."""
+    lengths = arguments.lengths
+    if len(lengths) not in (0, 2) or lengths != sorted(lengths):
+        raise InputError("--lengths wants the shortest and the longest, such as 5 15, or nothing")
+    published = _named(arguments.published or [], "--published")
+    if arguments.published_all is not None:
+        for file in _outputs_in(arguments.published_all):
+            published.setdefault(file.name.partition("_outputs.")[0], str(file))
+    if not is_main_process():
+        return
+    from textae.results import Questions, write_results
+
+    questions = Questions(
+        words=arguments.words,
+        ratios=arguments.ratio,
+        lengths=range(lengths[0], lengths[1] + 1) if lengths else (),
+        with_documents=arguments.with_documents,
+        with_reconstructions=arguments.with_reconstructions,
+        **_given(arguments, ("samples", "limit", "batch_size", "seed")),
+    )
+    files = write_results(
+        arguments.config,
+        arguments.runs,
+        arguments.data,
+        arguments.output,
+        _load_model,
+        published,
+        questions,
+    )
+    print(files[0].read_text(encoding="utf-8"), end="")
+
+
+def plot(arguments: Namespace) -> None:
+    """Draw the learning curves of runs, while they train or after."""
+    runs = _named(arguments.runs, "RUN")
+    if is_main_process():
+        from textae.evaluation.curves import draw_curves
+
+        draw_curves(runs, arguments.output, title=arguments.title)
+        print(f"curves: {arguments.output}")
+
+
 def rouge_on_valid(model: Any, pairs: "Sequence[Pair]") -> dict[str, float]:
     """Score a model while it trains.
 
@@ -181,36 +224,6 @@ def rouge_on_valid(model: Any, pairs: "Sequence[Pair]") -> dict[str, float]:
     figures = rouge(summaries, [pair.references for pair in pairs], RougeProtocol(resamples=1))
     scores = {name: figures[name] for name in (*ROUGE_TYPES, "mean_words")}
     return {**scores, "score": sum(figures[name] for name in ROUGE_TYPES) / len(ROUGE_TYPES)}
-
-
-def merge_reports(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Put the reports of several models on the same data into one.
-
-    Args:
-        reports: what ``evaluate_model`` returned, by the name that the model's row shall have.
-
-    Returns:
-        A report whose ``systems`` are the models by name and then the baselines. The baselines'
-        reconstruction loss and readability, and the examples, are those of the last model.
-        ``comparisons`` holds each model's under its name, and so does the protocol's ``lengths`` what
-        was asked of it.
-    """
-    *_, last = reports.values()
-    systems = {name: report["systems"]["model"] for name, report in reports.items()}
-    for name, row in last["systems"].items():
-        if name != "model":
-            systems.setdefault(name, row)
-    comparisons = {name: report["comparisons"] for name, report in reports.items()}
-    lengths = {
-        name: {kind: report["protocol"].get(kind) for kind in ("words", "ratio")}
-        for name, report in reports.items()
-    }
-    return {
-        "protocol": {**last["protocol"], "lengths": lengths},
-        "systems": systems,
-        "comparisons": comparisons,
-        "examples": last.get("examples", []),
-    }
 
 
 def is_main_process() -> bool:
@@ -265,7 +278,7 @@ def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, A
     ):
         if value is not None:
             options[name] = value
-    from textae.evaluation.report import evaluate_model
+    from textae.evaluation.report import evaluate_model, merge_reports
 
     *_, last = models
     *_, longest = wishes
@@ -337,21 +350,34 @@ def _wishes(arguments: Namespace) -> dict[str, dict[str, Any]]:
     return named or {"": {}}
 
 
+def _outputs_in(folder: str) -> list[Path]:
+    files = sorted(Path(folder).glob("*_outputs.*"))
+    if not files:
+        raise InputError(
+            f"--published-all {folder}: there is no NAME_outputs.jsonl or .jsonl.gz; use --published"
+        )
+    return files
+
+
 def _named_models(given: list[str]) -> dict[str, str]:
-    """Read ``NAME=PATH`` or ``PATH``; one path alone is called ``model``, several by themselves."""
-    models: dict[str, str] = {}
+    """As :func:`_named`; one path alone is called ``model``."""
+    models = _named(given, "--model")
+    return {"model": given[0]} if list(models.items()) == [(given[0], given[0])] else models
+
+
+def _named(given: list[str], option: str) -> dict[str, str]:
+    """Read ``NAME=PATH``, or ``PATH``, which is called by itself."""
+    paths: dict[str, str] = {}
     for text in given:
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():
-            name, path = "model" if len(given) == 1 else text, text
+            name, path = text, text
         if not name or not path:
-            raise InputError(f'--model {text}: wants NAME=PATH, such as "warm-up=runs/newswire/warm"')
-        if name in models:
-            raise InputError(
-                f'--model: "{name}" is given twice; give each model a name of its own, NAME=PATH'
-            )
-        models[name] = path
-    return models
+            raise InputError(f'{option} {text}: wants NAME=PATH, such as "warm-up=runs/newswire/warm"')
+        if name in paths:
+            raise InputError(f'{option}: "{name}" is given twice; give each a name of its own, NAME=PATH')
+        paths[name] = path
+    return paths
 
 
 def _input(arguments: Namespace) -> str:

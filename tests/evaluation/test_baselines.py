@@ -1,6 +1,6 @@
 import pytest
 
-from textae.evaluation.baselines import baselines, lead_ratio, lead_words
+from textae.evaluation.baselines import baselines, equal_length, lead_ratio, lead_words
 
 
 def test_lead_words():
@@ -34,3 +34,11 @@ def test_impossible_lengths_are_refused():
         lead_words(["a"], -1)
     with pytest.raises(ValueError, match=r"not 1\.5"):
         lead_ratio(["a"], 1.5)
+
+
+def test_leads_as_long_as_a_model():
+    assert [equal_length(mean) for mean in (7.49, 7.5, 8.0, 0.3)] == [7, 8, 8, 1]
+    document = " ".join(f"w{index}" for index in range(12))
+    found = baselines([document, "今天上海下雨了吗"], [equal_length(6.8), 8])
+    assert list(found) == ["lead-7", "lead-8", "lead-10", "lead-half"]
+    assert found["lead-7"] == ["w0 w1 w2 w3 w4 w5 w6", "今天上海下雨了"]

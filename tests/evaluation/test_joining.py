@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from textae.errors import InputError
-from textae.evaluation.joining import read_joined
+from textae.evaluation.joining import predictions_for, read_joined
 
 
 @pytest.fixture
@@ -154,3 +154,19 @@ def test_missing_file_is_named(write):
 def test_standard_input_cannot_be_both_sides():
     with pytest.raises(InputError, match="both come from standard input"):
         read_joined("-", "-")
+
+
+def test_predictions_for_rows_of_which_some_have_none(write):
+    source = write("p.jsonl.gz", [{"id": "c", "output": "C"}, {"id": "a", "output": ""}])
+    assert predictions_for(source, ["a", "b", "c"]) == ["", None, "C"]
+    plain = write("p.txt", ["x", "y"])
+    assert predictions_for(plain, ["a", "b"]) == predictions_for(plain, [None, None]) == ["x", "y"]
+    for identifiers, message in (
+        (["d", "e"], r'No id of .* \(such as "c"\) occurs in the data \(such as "d"\)'),
+        ([None] * 3, "2 predictions for 3 rows of data"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predictions_for(source, identifiers)
+    several = write("s.jsonl", [{"id": "a", "output": ["x", "y"]}])
+    with pytest.raises(InputError, match="prediction 1 is a list of 2 texts"):
+        predictions_for(several, ["a"])

@@ -1,6 +1,7 @@
 """Summaries that need no model: what every score has to be compared with."""
 
 import math
+from collections.abc import Iterable
 
 from textae.data.words import join_words, split_words
 
@@ -31,10 +32,21 @@ def lead_ratio(documents: list[str], ratio: float = 0.5) -> list[str]:
     return lead
 
 
-def baselines(documents: list[str]) -> dict[str, list[str]]:
-    """The named baselines that stand beside every model: lead-8, lead-10 and lead-half."""
+def equal_length(mean_words: float) -> int:
+    """Words of the lead that is as long as summaries of ``mean_words``: rounded, a half up, at least one.
+
+    >>> equal_length(7.5), equal_length(0.2)
+    (8, 1)
+    """
+    return max(1, math.floor(mean_words + 0.5))
+
+
+def baselines(documents: list[str], lengths: Iterable[int] = ()) -> dict[str, list[str]]:
+    """The named baselines that stand beside every model: lead-8, lead-10 and lead-half.
+
+    For each of ``lengths`` there is a lead of so many words, too.
+    """
     return {
-        "lead-8": lead_words(documents, 8),
-        "lead-10": lead_words(documents, 10),
+        **{f"lead-{count}": lead_words(documents, count) for count in sorted({8, 10, *lengths})},
         "lead-half": lead_ratio(documents, 0.5),
     }

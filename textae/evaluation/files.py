@@ -40,11 +40,18 @@ def write_text(path: str | Path, text: str) -> None:
     Raises:
         InputError: if the file cannot be written.
     """
+    data = text.encode("utf-8")
+    write_bytes(path, gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write ``data`` under a temporary name, then rename.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     target = Path(path)
     check_writable(target)
-    data = text.encode("utf-8")
-    if target.suffix == ".gz":
-        data = gzip.compress(data, mtime=0)
     # A pipe or /dev/stdout must be written into, never replaced.
     place = target if _is_special(target) else _temporary(target)
     try:

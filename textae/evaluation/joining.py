@@ -54,11 +54,7 @@ def read_joined(
         raise InputError(f"{both} both come from standard input; give one as a file.")
     candidates = _read(predictions, prediction_columns)
     targets = _read(references, reference_columns)
-    for number, (_, texts) in enumerate(candidates, start=1):
-        if len(texts) != 1:
-            raise InputError(
-                f"{predictions}: {names[0]} {number} is a list of {len(texts)} texts; give one text."
-            )
+    _check_single(predictions, candidates, names[0])
     if all(any(identifier is not None for identifier, _ in rows) for rows in (candidates, targets)):
         _check_ids(predictions, candidates)
         _check_ids(references, targets)
@@ -71,6 +67,45 @@ def read_joined(
     return _joined(
         [(one[1][0], two[1]) for one, two in zip(candidates, targets, strict=True)], "order", names
     )
+
+
+def predictions_for(
+    source: str,
+    identifiers: Sequence[str | None],
+    prediction_columns: Sequence[str] = PREDICTION_COLUMNS,
+) -> list[str | None]:
+    """The prediction for each of some rows, or None where ``source`` has none for it.
+
+    Joined on ``id`` where all rows and all predictions have one, else by order.
+
+    Raises:
+        InputError: for anything wrong with the source; a prediction that is a list of several;
+            duplicate ids; different counts when joining by order; no id in common.
+    """
+    found = _read(source, prediction_columns)
+    _check_single(source, found, "prediction")
+    if None not in identifiers and all(identifier is not None for identifier, _ in found):
+        _check_ids(source, found)
+        by_id = {identifier: texts[0] for identifier, texts in found}
+        joined = [by_id.get(identifier) for identifier in identifiers]
+        if all(text is None for text in joined):
+            raise InputError(
+                f'No id of {source} (such as "{found[0][0]}") occurs in the data (such as '
+                f'"{identifiers[0]}"); give the predictions that belong to these documents.'
+            )
+        return joined
+    if len(found) != len(identifiers):
+        raise InputError(
+            f"{source} has {len(found)} predictions for {len(identifiers)} rows of data; make the counts "
+            'equal, or give both an "id" column.'
+        )
+    return [texts[0] for _, texts in found]
+
+
+def _check_single(source: str, rows: _Rows, name: str) -> None:
+    for number, (_, texts) in enumerate(rows, start=1):
+        if len(texts) != 1:
+            raise InputError(f"{source}: {name} {number} is a list of {len(texts)} texts; give one text.")
 
 
 def _read(source: str, columns: Sequence[str]) -> _Rows:

@@ -4,7 +4,7 @@ import math
 from typing import Any, Protocol
 
 from textae.config import DecodingConfig, NormalizationConfig
-from textae.data.words import count_words
+from textae.data.words import count_words, share_of_words
 from textae.evaluation.tokens import CharacterTokenizer
 
 # "#" stands for a digit in the Gigaword headline corpus.
@@ -47,6 +47,16 @@ def length_error(texts: list[str], wanted: list[int]) -> float:
     """Mean distance in words of each text's length from the wanted one; 0 for no texts."""
     errors = [abs(count_words(text) - count) for text, count in zip(texts, wanted, strict=True)]
     return sum(errors) / len(errors) if errors else 0.0
+
+
+def wanted_lengths(
+    documents: list[str], words: int | None = None, ratio: float | None = None, max_words: int | None = None
+) -> list[int]:
+    """The length asked for of each document, in words; an empty list if neither way of asking was used."""
+    wanted = [] if words is None else [words] * len(documents)
+    if ratio is not None:
+        wanted = [share_of_words(count_words(document), ratio) for document in documents]
+    return [min(count, max_words or count) for count in wanted]
 
 
 def novelty(documents: list[str], summaries: list[str]) -> float:

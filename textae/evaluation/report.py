@@ -1,27 +1,18 @@
 """Score a file of predictions, or a model beside the baselines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 from textae.config import DataConfig
 from textae.data.corpus import read_pairs
-from textae.data.words import count_words, share_of_words
 from textae.errors import InputError
 from textae.evaluation.baselines import baselines
-from textae.evaluation.bootstrap import paired_bootstrap
 from textae.evaluation.files import check_writable, write_json, write_predictions
 from textae.evaluation.joining import PREDICTION_COLUMNS, REFERENCE_COLUMNS, read_joined
-from textae.evaluation.measures import SummaryModel, length_error, model_measures, text_measures
-from textae.evaluation.scoring import (
-    ROUGE_TYPES,
-    Measure,
-    Multiple,
-    RougeProtocol,
-    example_scores,
-    rouge,
-    summarize_scores,
-)
+from textae.evaluation.measures import SummaryModel, length_error, model_measures, wanted_lengths
+from textae.evaluation.scoring import Measure, Multiple, RougeProtocol, rouge
+from textae.evaluation.systems import compare_scores, score_system
 from textae.evaluation.tables import example_text, markdown_table
 from textae.evaluation.tokens import TokenChoice
 
@@ -150,11 +141,8 @@ def evaluate_model(
         batch_size,
         judge_baselines,
     )
-    wanted = [] if words is None else [words] * len(documents)
-    if ratio is not None:
-        wanted = [share_of_words(count_words(document), ratio) for document in documents]
+    wanted = wanted_lengths(documents, words, ratio, max_words)
     if wanted:
-        wanted = [min(count, max_words or count) for count in wanted]
         systems["model"]["length_error"] = length_error(summaries, wanted)
     shown = spread(list(range(len(pairs))), examples)
     restored = model.reconstruct([summaries[index] for index in shown])
@@ -187,6 +175,36 @@ def evaluate_model(
     }
 
 
+def merge_reports(reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put the reports of several models on the same data into one.
+
+    Args:
+        reports: what ``evaluate_model`` returned, by the name that the model's row shall have.
+
+    Returns:
+        A report whose ``systems`` are the models by name and then the baselines. The baselines'
+        reconstruction loss and readability, and the examples, are those of the last model.
+        ``comparisons`` holds each model's under its name, and so does the protocol's ``lengths`` what
+        was asked of it.
+    """
+    *_, last = reports.values()
+    systems = {name: report["systems"]["model"] for name, report in reports.items()}
+    for name, row in last["systems"].items():
+        if name != "model":
+            systems.setdefault(name, row)
+    comparisons = {name: report["comparisons"] for name, report in reports.items()}
+    lengths = {
+        name: {kind: report["protocol"].get(kind) for kind in ("words", "ratio")}
+        for name, report in reports.items()
+    }
+    return {
+        "protocol": {**last["protocol"], "lengths": lengths},
+        "systems": systems,
+        "comparisons": comparisons,
+        "examples": last.get("examples", []),
+    }
+
+
 def spread(items: list[T], limit: int | None) -> list[T]:
     """``limit`` items at even distances, in their order; all of them if there are no more."""
     if limit is None or limit >= len(items):
@@ -203,28 +221,16 @@ def _score_systems(
     batch_size: int,
     judge_baselines: bool,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    stated = protocol.stated()
     systems: dict[str, Any] = {}
     scores = {}
     for name, summaries in outputs.items():
-        scores[name] = example_scores(summaries, references, protocol)
-        figures = summarize_scores(scores[name], summaries, protocol)
-        systems[name] = {
-            **{key: value for key, value in figures.items() if key not in stated},
-            **text_measures(documents, summaries),
-            **(
-                model_measures(model, documents, summaries, batch_size)
-                if judge_baselines or name == "model"
-                else {"reconstruction_loss": None, "readability": None}
-            ),
-        }
-    percent = {name: 100.0 * values for name, values in scores.items()}
+        scores[name], systems[name] = score_system(summaries, documents, references, protocol)
+        systems[name] |= (
+            model_measures(model, documents, summaries, batch_size)
+            if judge_baselines or name == "model"
+            else {"reconstruction_loss": None, "readability": None}
+        )
     comparisons = {
-        name: {
-            kind: paired_bootstrap(percent["model"][:, column], percent[name][:, column], protocol.seed)
-            for column, kind in enumerate(ROUGE_TYPES)
-        }
-        for name in outputs
-        if name != "model"
+        name: compare_scores(scores["model"], scores[name], protocol) for name in outputs if name != "model"
     }
     return systems, comparisons

@@ -131,18 +131,28 @@ def summarize_scores(
     scores: NDArray[np.float64], predictions: list[str], protocol: RougeProtocol
 ) -> dict[str, Any]:
     """The dictionary of :func:`rouge` from scores (examples, 3) that are there already."""
-    low, high = bootstrap_interval(scores, protocol.resamples, protocol.seed)
-    means = scores.mean(axis=0)
     limit = protocol.byte_limit
     scored = predictions if limit is None else [cut_bytes(text, limit) for text in predictions]
+    means = mean_scores(scores, protocol)
+    intervals = means.pop("intervals")
     return {
-        **{kind: 100.0 * float(mean) for kind, mean in zip(ROUGE_TYPES, means, strict=True)},
+        **means,
         "mean_words": sum(count_words(text) for text in scored) / len(scored),
         "count": len(predictions),
+        "intervals": intervals,
+        **protocol.stated(),
+    }
+
+
+def mean_scores(scores: NDArray[np.float64], protocol: RougeProtocol) -> dict[str, Any]:
+    """``rouge1``, ``rouge2``, ``rougeL`` and their ``intervals`` in percent, of scores (examples, 3)."""
+    low, high = bootstrap_interval(scores, protocol.resamples, protocol.seed)
+    means = scores.mean(axis=0)
+    return {
+        **{kind: 100.0 * float(mean) for kind, mean in zip(ROUGE_TYPES, means, strict=True)},
         "intervals": {
             kind: [100.0 * float(low[i]), 100.0 * float(high[i])] for i, kind in enumerate(ROUGE_TYPES)
         },
-        **protocol.stated(),
     }
 
 

@@ -1,6 +1,6 @@
 """A report as a Markdown table that also reads well on a terminal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 _Row = dict[str, Any]
@@ -19,16 +19,22 @@ def _number(row: _Row, key: str, form: str, scale: float) -> str:
     return "" if value is None else form.format(scale * value)
 
 
-def _rouge1(row: _Row) -> str:
-    low, high = row["intervals"]["rouge1"]
-    return f"{row['rouge1']:.2f} ± {(high - low) / 2:.2f}"
+def _with_interval(kind: str) -> Callable[[_Row], str]:
+    def cell(row: _Row) -> str:
+        if "intervals" not in row:  # a range over seeds
+            return f"{row[kind]:.2f}"
+        low, high = row["intervals"][kind]
+        return f"{row[kind]:.2f} ± {(high - low) / 2:.2f}"
+
+    return cell
 
 
-def _columns(tokens: str) -> list[tuple[str, str, Callable[[_Row], str]]]:
+def _columns(tokens: str, intervals: Sequence[str]) -> list[tuple[str, str, Callable[[_Row], str]]]:
     return [
-        ("rouge1", "R-1", _rouge1),
-        ("rouge2", "R-2", _plain("rouge2")),
-        ("rougeL", "R-L", _plain("rougeL")),
+        *(
+            (kind, title, _with_interval(kind) if kind in intervals else _plain(kind))
+            for kind, title in (("rouge1", "R-1"), ("rouge2", "R-2"), ("rougeL", "R-L"))
+        ),
         ("mean_words", "chars" if tokens == "characters" else "words", _plain("mean_words", "{:.1f}")),
         ("length_error", "off", _plain("length_error")),
         ("novelty", "novel %", _percent("novelty")),
@@ -39,23 +45,27 @@ def _columns(tokens: str) -> list[tuple[str, str, Callable[[_Row], str]]]:
     ]
 
 
-def markdown_table(report: dict[str, Any]) -> str:
+def markdown_table(report: dict[str, Any], intervals: Sequence[str] = ("rouge1",)) -> str:
     """Lay out a report of :mod:`textae.evaluation.report` as a Markdown table of up to 110 columns.
 
     Takes the report of a model (one row for each system) or the flat one of a predictions file
-    (one row). Columns for which no row has a figure are left out. Beneath stands the protocol,
-    without which the figures mean little.
+    (one row). Columns for which no row has a figure are left out. ``intervals`` names the ROUGE types
+    whose interval is printed (more columns for more of them). A system that was scored on fewer examples
+    than the first has their number beside its name. Beneath stands the protocol, without which the
+    figures mean little.
     """
     systems: dict[str, _Row] = report.get("systems") or {"predictions": report}
     protocol: _Row = report.get("protocol") or report
     columns = [
         (title, cell)
-        for key, title, cell in _columns(protocol["tokens"])
+        for key, title, cell in _columns(protocol["tokens"], intervals)
         if any(row.get(key) is not None for row in systems.values())
     ]
     rows = [["system", *(title for title, _ in columns)]]
-    rows += [[name, *(cell(row) for _, cell in columns)] for name, row in systems.items()]
     count = next(iter(systems.values()))["count"]
+    for name, row in systems.items():
+        fewer = "" if row.get("count", count) == count else f" ({row['count']:,} examples)"
+        rows.append([f"{name}{fewer}", *(cell(row) for _, cell in columns)])
     legend = _legend([title for title, _ in columns])
     return "\n".join([*aligned(rows), "", _protocol_line(protocol, count), *legend])
 
