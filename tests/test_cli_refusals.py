@@ -111,7 +111,7 @@ def refusal(capsys, *words):
         ),
         (
             "evaluate --model x=a x=b --data d",
-            '--model: "x" is given twice; give each model a name of its own, NAME=PATH',
+            '--model: "x" is given twice; give each a name of its own, NAME=PATH',
         ),
         ("audit", "nothing to audit; give --model M --data F, or --summaries F"),
         ("audit --model m", "--model wants --data F, documents that it has not seen in training"),
