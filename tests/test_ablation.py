@@ -67,6 +67,7 @@ def test_rows_and_seeds_in_the_order_in_which_they_are_run(write):
     named = [(row.name, seed) for row, seed in plan.tasks()]
     assert named == [("full", 0), ("no reader", 0), ("no copying", 0), ("full", 1)]
     assert [(row.name, seed) for row, seed in plan.tasks(["full"])] == [("full", 0), ("full", 1)]
+    assert [seed for _, seed in plan.tasks(["full"], 1)] == [0]
     with pytest.raises(InputError, match='there is no row "ful" in the ablation; did you mean "full"'):
         plan.tasks(["ful"])
 
@@ -95,6 +96,8 @@ def test_rows_share_a_warm_up_where_it_would_be_the_same(write, tmp_path):
         ({"seeds": 3}, "seeds wants a list, not 3"),
         ({"seeds": ["x"]}, "seeds are whole numbers"),
         ({"evaluate_documents": 0}, "evaluate_documents is 0; set it to at least 1"),
+        ({"audit": {"learning_rate": -0.1}}, "learning_rate wants a number above 0 with a point, not -0.1"),
+        ({"audit": {"num_beams": 0}}, "num_beams is 0; set it to at least 1"),
         ({"audit": {"step": 3}}, 'audit: unknown entry "step"; did you mean "steps"?'),
         (
             {"rows": {"full": {"setting": {}}}},
@@ -116,6 +119,10 @@ def test_a_plan_that_cannot_be_is_refused(write, changes, message):
         ({"adversarial.sample": 3}, 'row "odd": unknown setting "adversarial.sample"; did you mean'),
         ({"adversarial": 3}, '"adversarial" is a section; set one of its fields, such as adversarial.'),
         ({"adversarial.samples": "three"}, "adversarial.samples"),
+        ({"run.seed": 3}, 'row "odd": run.seed is the same for all rows; leave it out'),
+        ({"data.valid": ["x"]}, 'row "odd": data.valid is the same for all rows; leave it out'),
+        ({}, 'row "odd" has the same settings as row "full"; change it or leave it out'),
+        ({"run.save_every": 7}, 'row "odd" has the same settings as row "full"'),
     ],
 )
 def test_a_wrong_setting_in_the_last_row_is_found_before_the_first_is_run(write, tmp_path, settings, message):
@@ -137,40 +144,63 @@ def test_the_plans_of_the_project_are_such():
     for file in (ROOT / "configs" / "ablations").glob("*.yaml"):
         plan = read_plan(file)
         assert all(row.what for row in plan.rows)
-        for row, seed in plan.tasks():
-            plan.config(row, seed, Path("run"))
+        plan.check()
 
 
 def figures(**changes):
     audit = {"verdict": {"name": changes.pop("verdict", "readable"), "readability": 0.9}}
     found = {"rouge1": 20.0, "rouge2": 8.0, "rougeL": 18.0, "mean_words": 9.0, "novelty": 0.1}
-    found |= {"reconstruction_loss": 3.0, "reader": 0.4, "seconds": 600.0, "audit": audit, "leads": {}}
+    judge = {"reconstruction_loss": 3.5, "readability": 0.4}
+    found |= {"reconstruction_loss": 3.0, "judge": judge, "seconds": 600.0, "audit": audit, "leads": {}}
+    found |= {"code": {"commit": "abc1234", "processor": "a slow one", "threads": 1}}
     return {**found, **changes}
+
+
+def content(rows):
+    what = {"full": "everything", "less": ""}
+    return {"evaluate_documents": 6, "audit": {"steps": 3}, "what": what, "warm_up": {}, "rows": rows}
+
+
+def cells(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
 
 
 def test_the_table_has_means_over_seeds_and_their_ranges():
     lead = {"rouge1": 10.0, "rouge2": 4.0, "rougeL": 9.0, "mean_words": 8.0, "novelty": 0.0}
-    content = {
-        "evaluate_documents": 6,
-        "audit": {"steps": 3},
-        "what": {"full": "everything", "less": ""},
-        "warm_up": {},
-        "rows": {
-            "full": {
-                0: figures(leads={"lead-8": {**lead, "reconstruction_loss": None}}),
-                1: figures(rouge1=22.0, reader=None, verdict="code"),
-            },
-            "less": {0: figures(rouge1=19.0)},
+    leads = [{"lead-8": {**lead, "reconstruction_loss": loss, "readability": 0.2}} for loss in (2.0, 3.0)]
+    rows = {
+        "full": {
+            0: figures(leads=leads[0]),
+            1: figures(rouge1=22.0, leads=leads[1], judge=None, verdict="code"),
         },
+        "less": {0: figures(rouge1=19.0)},
     }
-    lines = table_text(content).splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    readable = ["2", "21.00", "8.00", "18.00", "9.0", "10.0", "3.00", "0.40", "readable, code", "0.90", "10"]
-    assert ["full", *readable] in cells
-    assert ["(lead-8)", "1", "10.00", "4.00", "9.00", "8.0", "0.0", "", "", "", "", ""] in cells
-    assert ["full", "20.00 to 22.00", "8.00 to 8.00", "18.00 to 18.00", "9.0 to 9.0"] in cells
-    assert sum(row[0] == "less" for row in cells) == 1
-    assert lines[-1] == "* **full**: everything"
+    text = table_text(content(rows))
+    head = ["row", "seeds", "R-1", "R-2", "R-L", "words", "novel %", "own loss", "loss", "reader"]
+    full = ["2", "21.00", "8.00", "18.00", "9.0", "10.0", "3.00", "3.50", "0.40", "readable, code", "0.90"]
+    assert cells(text)[0] == [*head, "audit", "read.", "min"]
+    assert ["full", *full, "10.0"] in cells(text)
+    # What the judges of both seeds say of the leads.
+    lead_8 = ["2", "10.00", "4.00", "9.00", "8.0", "0.0", "", "2.50", "0.20", "", "", ""]
+    assert ["(lead-8)", *lead_8] in cells(text)
+    ranges = ["20.00 to 22.00", "8.00 to 8.00", "18.00 to 18.00", "9.0 to 9.0", "10.0 to 10.0"]
+    assert ["full", *ranges, "3.00 to 3.00", "3.50 to 3.50", "0.40 to 0.40"] in cells(text)
+    assert sum(row[0] == "less" for row in cells(text)) == 1
+    assert text.count("Code and machine: commit abc1234, a slow one, threads: 1.") == 1
+    assert text.splitlines()[-1] == "* **full**: everything"
+
+
+def test_a_row_that_broke_down_stands_in_the_table_without_figures():
+    code = figures()["code"]
+    rows = {"full": {0: {"diverged": "it broke down", "code": code}}, "less": {0: figures()}}
+    text = table_text(content(rows))
+    assert ["full", "0", *[""] * 11] in cells(text)
+    assert "* **full**, seed 0: it broke down\n" in text
+    assert next(row for row in cells(text) if row[0] == "less")[:3] == ["less", "1", "20.00"]
+
+
+def test_the_table_of_nothing_has_a_head():
+    assert len(cells(table_text(content({})))[:2]) == 2
 
 
 def judged(folder):
