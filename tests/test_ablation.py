@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -209,37 +208,79 @@ def judged(folder):
     assert list(table["rows"]) == ["full", "no reader", "no copying"]
     return {
         name: {
-            seed: {key: found[key] for key in found.keys() - {"seconds", "code"}}
+            seed: {key: found[key] for key in found.keys() - {"seconds", "training", "code"}}
             for seed, found in seeds.items()
         }
         for name, seeds in {**table["rows"], "warm-up": table["warm_up"]}.items()
     }
 
 
+# Runs like `textae ablate`, but SIGKILLs itself behind a training step or an audit.
+KILLED = """
+import os, signal, sys
+from textae import ablation
+from textae.cli import main
+from textae.training import loop
+
+place, at = sys.argv[1], int(sys.argv[2])
+owner, name = (loop.Training, "train_step") if place == "step" else (ablation, "audit_model")
+original, calls = getattr(owner, name), 0
+
+def counted(*arguments, **options):
+    global calls
+    result, calls = original(*arguments, **options), calls + 1
+    if calls == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+setattr(owner, name, counted)
+main(["ablate", *sys.argv[3:]])
+"""
+
+
 @pytest.mark.slow
 def test_a_killed_ablation_goes_on_to_the_same_table(write, tmp_path):
-    plan = write(audit={"train": ["newswire:20"], "held_out": 3, "steps": 1})
-    command = [sys.executable, "-m", "textae", "ablate", "--config", str(plan), "--output"]
-    whole = subprocess.run([*command, str(tmp_path / "whole")], cwd=ROOT, capture_output=True, text=True)
+    plan = write(audit={"train": ["newswire:20"], "held_out": 3, "steps": 1, "num_beams": 1})
+
+    def run(output, *start):
+        command = [sys.executable, *(start or ("-m", "textae", "ablate"))]
+        options = ["--config", str(plan), "--output", str(output)]
+        return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+    whole = run(tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     assert whole.stdout.endswith((tmp_path / "whole" / "table.md").read_text())
+    assert "full, seed 0 (1 of 4): done, 0.0 minutes of training, R-1 " in whole.stderr
 
-    with open(tmp_path / "log", "w") as log:
-        broken = subprocess.Popen([*command, str(tmp_path / "broken")], cwd=ROOT, stdout=log, stderr=log)
-        mark = tmp_path / "broken" / "rows" / "no-reader-seed-0" / "checkpoints" / "step-000003"
-        while not mark.exists():
-            assert broken.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.05)
-        broken.send_signal(signal.SIGKILL)
-        broken.wait()
-    done = tmp_path / "broken" / "rows" / "full-seed-0" / "figures.json"
-    written = done.stat().st_mtime_ns
-    again = subprocess.run([*command, str(tmp_path / "broken")], cwd=ROOT, capture_output=True, text=True)
+    broken = tmp_path / "broken"
+    full, reader = (broken / "rows" / f"{name}-seed-0" for name in ("full", "no-reader"))
+    # While the first row is judged.
+    killed = run(broken, "-c", KILLED, "audit", "1")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (full / "model.safetensors").exists() and not (full / "figures.json").exists()
+    # In the second step of the second row: the first is judged again and not trained again.
+    killed = run(broken, "-c", KILLED, "step", "2")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path.name for path in (reader / "checkpoints").iterdir()] == ["step-000003"]
+    written = (full / "figures.json").stat().st_mtime_ns
+    again = run(broken)
     assert again.returncode == 0, again.stderr
-    assert done.stat().st_mtime_ns == written  # what was done is not run again
+    assert (full / "figures.json").stat().st_mtime_ns == written  # what was done is not run again
     assert "full, seed 0" not in again.stderr
-    assert "no reader, seed 0 (2 of 4): training" in again.stderr
-    assert judged(tmp_path / "broken") == judged(tmp_path / "whole")
+    assert "no reader, seed 0 (2 of 4): training, from its last checkpoint" in again.stderr
+    assert judged(broken) == judged(tmp_path / "whole")
+    parts = json.loads((reader / "figures.json").read_text())["training"]
+    assert [(part["from_step"], part["to_step"]) for part in parts] == [(2, 3), (3, 5)]
+
+    table = json.loads((broken / "table.json").read_text())
+    # The judge of all rows is the first one's networks: what they say of their own summaries is known.
+    for found in table["rows"]["full"].values():
+        assert found["judge"] == {
+            name: pytest.approx(found[name]) for name in ("reconstruction_loss", "readability")
+        }
+    other = table["rows"]["no copying"]["0"]  # a reconstructor of another warm-up
+    assert abs(other["judge"]["reconstruction_loss"] - other["reconstruction_loss"]) > 1e-6
+    assert set(table["warm_up"]["0"]["judge"]) == {"reconstruction_loss", "readability"}
 
     # A row is the run that does both phases in one go.
     changes = {"adversarial.steps": 3, "data.valid": [], "run.output": str(tmp_path / "one")}
@@ -254,3 +295,25 @@ def test_a_killed_ablation_goes_on_to_the_same_table(write, tmp_path):
     ablation = Ablation(changed, tmp_path / "whole")
     open_rows = [row.name for row, seed in changed.tasks() if ablation.figures(row, seed) is None]
     assert open_rows == ["no reader"]
+
+
+def test_a_row_that_breaks_down_does_not_stop_the_others(write, tmp_path, caplog):
+    wild = {"adversarial.reconstructor_learning_rate": 1e30}
+    plan = read_plan(
+        write(
+            seeds=[0],
+            rows={
+                "full": {},
+                "wild": {"settings": wild},
+                "last": {"settings": {"adversarial.rewards.kl.weight": 0}},
+            },
+        )
+    )
+    table = Ablation(plan, tmp_path / "out").run(["wild", "last"])
+    found = json.loads(table.with_suffix(".json").read_text())["rows"]
+    assert list(found) == ["wild", "last"]
+    assert "Training broke down at step" in found["wild"]["0"]["diverged"]
+    assert found["last"]["0"]["rouge1"] >= 0 and found["last"]["0"]["judge"] is None
+    assert "* **wild**, seed 0: Training broke down at step" in table.read_text()
+    # It would break down again, so it is not tried again.
+    assert Ablation(plan, tmp_path / "out").figures(plan.rows[1], 0) == found["wild"]["0"]

@@ -197,7 +197,6 @@ class Ablation:
         Returns:
             ``reconstruction_loss`` and ``readability``; None if there is no such judge yet.
         """
-        judge = self.folder(self.plan.rows[0], seed)
         done = self.figures(self.plan.rows[0], seed)
         if done is None or "diverged" in done:
             return None
@@ -206,7 +205,8 @@ class Ablation:
         if known is None or known["fingerprints"] != marks:
             lines = (folder / SUMMARIES).read_text(encoding="utf-8").splitlines()
             texts = [json.loads(line)["output"] for line in lines]
-            found = model_measures(TextAutoencoder.from_pretrained(judge), self.documents, texts)
+            judge: Any = TextAutoencoder.from_pretrained(self.folder(self.plan.rows[0], seed))
+            found = model_measures(judge, self.documents, texts)
             known = {"fingerprints": marks, "figures": found}
             write_json(known, folder / JUDGED)
         return dict(known["figures"])
