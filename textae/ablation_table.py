@@ -103,7 +103,7 @@ def _legend(content: dict[str, Any]) -> list[str]:
     ]
     if content["audit"]:
         beams = content["audit"].get("num_beams")
-        searched = "" if beams is None else f" (of summaries by a search of {beams} beams, not the recipe's)"
+        searched = "" if beams is None else f" (of summaries with decoding.num_beams = {beams})"
         lines += [
             f"audit: verdict{searched},",
             "read.: readability to a fresh reader over that of first words;",
