@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +66,7 @@ def test_rows_and_seeds_in_the_order_in_which_they_are_run(write):
     named = [(row.name, seed) for row, seed in plan.tasks()]
     assert named == [("full", 0), ("no reader", 0), ("no copying", 0), ("full", 1)]
     assert [(row.name, seed) for row, seed in plan.tasks(["full"])] == [("full", 0), ("full", 1)]
+    assert [seed for _, seed in plan.tasks(["full"], 1)] == [0]
     with pytest.raises(InputError, match='there is no row "ful" in the ablation; did you mean "full"'):
         plan.tasks(["ful"])
 
@@ -95,6 +95,8 @@ def test_rows_share_a_warm_up_where_it_would_be_the_same(write, tmp_path):
         ({"seeds": 3}, "seeds wants a list, not 3"),
         ({"seeds": ["x"]}, "seeds are whole numbers"),
         ({"evaluate_documents": 0}, "evaluate_documents is 0; set it to at least 1"),
+        ({"audit": {"learning_rate": -0.1}}, "learning_rate wants a number above 0 with a point, not -0.1"),
+        ({"audit": {"num_beams": 0}}, "num_beams is 0; set it to at least 1"),
         ({"audit": {"step": 3}}, 'audit: unknown entry "step"; did you mean "steps"?'),
         (
             {"rows": {"full": {"setting": {}}}},
@@ -116,6 +118,10 @@ def test_a_plan_that_cannot_be_is_refused(write, changes, message):
         ({"adversarial.sample": 3}, 'row "odd": unknown setting "adversarial.sample"; did you mean'),
         ({"adversarial": 3}, '"adversarial" is a section; set one of its fields, such as adversarial.'),
         ({"adversarial.samples": "three"}, "adversarial.samples"),
+        ({"run.seed": 3}, 'row "odd": run.seed is the same for all rows; leave it out'),
+        ({"data.valid": ["x"]}, 'row "odd": data.valid is the same for all rows; leave it out'),
+        ({}, 'row "odd" has the same settings as row "full"; change it or leave it out'),
+        ({"run.save_every": 7}, 'row "odd" has the same settings as row "full"'),
     ],
 )
 def test_a_wrong_setting_in_the_last_row_is_found_before_the_first_is_run(write, tmp_path, settings, message):
@@ -137,40 +143,63 @@ def test_the_plans_of_the_project_are_such():
     for file in (ROOT / "configs" / "ablations").glob("*.yaml"):
         plan = read_plan(file)
         assert all(row.what for row in plan.rows)
-        for row, seed in plan.tasks():
-            plan.config(row, seed, Path("run"))
+        plan.check()
 
 
 def figures(**changes):
     audit = {"verdict": {"name": changes.pop("verdict", "readable"), "readability": 0.9}}
     found = {"rouge1": 20.0, "rouge2": 8.0, "rougeL": 18.0, "mean_words": 9.0, "novelty": 0.1}
-    found |= {"reconstruction_loss": 3.0, "reader": 0.4, "seconds": 600.0, "audit": audit, "leads": {}}
+    judge = {"reconstruction_loss": 3.5, "readability": 0.4}
+    found |= {"reconstruction_loss": 3.0, "judge": judge, "seconds": 600.0, "audit": audit, "leads": {}}
+    found |= {"code": {"commit": "abc1234", "processor": "a slow one", "threads": 1}}
     return {**found, **changes}
+
+
+def content(rows):
+    what = {"full": "everything", "less": ""}
+    return {"evaluate_documents": 6, "audit": {"steps": 3}, "what": what, "warm_up": {}, "rows": rows}
+
+
+def cells(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
 
 
 def test_the_table_has_means_over_seeds_and_their_ranges():
     lead = {"rouge1": 10.0, "rouge2": 4.0, "rougeL": 9.0, "mean_words": 8.0, "novelty": 0.0}
-    content = {
-        "evaluate_documents": 6,
-        "audit": {"steps": 3},
-        "what": {"full": "everything", "less": ""},
-        "warm_up": {},
-        "rows": {
-            "full": {
-                0: figures(leads={"lead-8": {**lead, "reconstruction_loss": None}}),
-                1: figures(rouge1=22.0, reader=None, verdict="code"),
-            },
-            "less": {0: figures(rouge1=19.0)},
+    leads = [{"lead-8": {**lead, "reconstruction_loss": loss, "readability": 0.2}} for loss in (2.0, 3.0)]
+    rows = {
+        "full": {
+            0: figures(leads=leads[0]),
+            1: figures(rouge1=22.0, leads=leads[1], judge=None, verdict="code"),
         },
+        "less": {0: figures(rouge1=19.0)},
     }
-    lines = table_text(content).splitlines()
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    readable = ["2", "21.00", "8.00", "18.00", "9.0", "10.0", "3.00", "0.40", "readable, code", "0.90", "10"]
-    assert ["full", *readable] in cells
-    assert ["(lead-8)", "1", "10.00", "4.00", "9.00", "8.0", "0.0", "", "", "", "", ""] in cells
-    assert ["full", "20.00 to 22.00", "8.00 to 8.00", "18.00 to 18.00", "9.0 to 9.0"] in cells
-    assert sum(row[0] == "less" for row in cells) == 1
-    assert lines[-1] == "* **full**: everything"
+    text = table_text(content(rows))
+    head = ["row", "seeds", "R-1", "R-2", "R-L", "words", "novel %", "own loss", "loss", "reader"]
+    full = ["2", "21.00", "8.00", "18.00", "9.0", "10.0", "3.00", "3.50", "0.40", "readable, code", "0.90"]
+    assert cells(text)[0] == [*head, "audit", "read.", "min"]
+    assert ["full", *full, "10.0"] in cells(text)
+    # What the judges of both seeds say of the leads.
+    lead_8 = ["2", "10.00", "4.00", "9.00", "8.0", "0.0", "", "2.50", "0.20", "", "", ""]
+    assert ["(lead-8)", *lead_8] in cells(text)
+    ranges = ["20.00 to 22.00", "8.00 to 8.00", "18.00 to 18.00", "9.0 to 9.0", "10.0 to 10.0"]
+    assert ["full", *ranges, "3.00 to 3.00", "3.50 to 3.50", "0.40 to 0.40"] in cells(text)
+    assert sum(row[0] == "less" for row in cells(text)) == 1
+    assert text.count("Code and machine: commit abc1234, a slow one, threads: 1.") == 1
+    assert text.splitlines()[-1] == "* **full**: everything"
+
+
+def test_a_row_that_broke_down_stands_in_the_table_without_figures():
+    code = figures()["code"]
+    rows = {"full": {0: {"diverged": "it broke down", "code": code}}, "less": {0: figures()}}
+    text = table_text(content(rows))
+    assert ["full", "0", *[""] * 11] in cells(text)
+    assert "* **full**, seed 0: it broke down\n" in text
+    assert next(row for row in cells(text) if row[0] == "less")[:3] == ["less", "1", "20.00"]
+
+
+def test_the_table_of_nothing_has_a_head():
+    assert len(cells(table_text(content({})))[:2]) == 2
 
 
 def judged(folder):
@@ -179,37 +208,79 @@ def judged(folder):
     assert list(table["rows"]) == ["full", "no reader", "no copying"]
     return {
         name: {
-            seed: {key: found[key] for key in found.keys() - {"seconds", "code"}}
+            seed: {key: found[key] for key in found.keys() - {"seconds", "training", "code"}}
             for seed, found in seeds.items()
         }
         for name, seeds in {**table["rows"], "warm-up": table["warm_up"]}.items()
     }
 
 
+# Runs like `textae ablate`, but SIGKILLs itself behind a training step or an audit.
+KILLED = """
+import os, signal, sys
+from textae import ablation
+from textae.cli import main
+from textae.training import loop
+
+place, at = sys.argv[1], int(sys.argv[2])
+owner, name = (loop.Training, "train_step") if place == "step" else (ablation, "audit_model")
+original, calls = getattr(owner, name), 0
+
+def counted(*arguments, **options):
+    global calls
+    result, calls = original(*arguments, **options), calls + 1
+    if calls == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+setattr(owner, name, counted)
+main(["ablate", *sys.argv[3:]])
+"""
+
+
 @pytest.mark.slow
 def test_a_killed_ablation_goes_on_to_the_same_table(write, tmp_path):
-    plan = write(audit={"train": ["newswire:20"], "held_out": 3, "steps": 1})
-    command = [sys.executable, "-m", "textae", "ablate", "--config", str(plan), "--output"]
-    whole = subprocess.run([*command, str(tmp_path / "whole")], cwd=ROOT, capture_output=True, text=True)
+    plan = write(audit={"train": ["newswire:20"], "held_out": 3, "steps": 1, "num_beams": 1})
+
+    def run(output, *start):
+        command = [sys.executable, *(start or ("-m", "textae", "ablate"))]
+        options = ["--config", str(plan), "--output", str(output)]
+        return subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=600)
+
+    whole = run(tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     assert whole.stdout.endswith((tmp_path / "whole" / "table.md").read_text())
+    assert "full, seed 0 (1 of 4): done, 0.0 minutes of training, R-1 " in whole.stderr
 
-    with open(tmp_path / "log", "w") as log:
-        broken = subprocess.Popen([*command, str(tmp_path / "broken")], cwd=ROOT, stdout=log, stderr=log)
-        mark = tmp_path / "broken" / "rows" / "no-reader-seed-0" / "checkpoints" / "step-000003"
-        while not mark.exists():
-            assert broken.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.05)
-        broken.send_signal(signal.SIGKILL)
-        broken.wait()
-    done = tmp_path / "broken" / "rows" / "full-seed-0" / "figures.json"
-    written = done.stat().st_mtime_ns
-    again = subprocess.run([*command, str(tmp_path / "broken")], cwd=ROOT, capture_output=True, text=True)
+    broken = tmp_path / "broken"
+    full, reader = (broken / "rows" / f"{name}-seed-0" for name in ("full", "no-reader"))
+    # While the first row is judged.
+    killed = run(broken, "-c", KILLED, "audit", "1")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert (full / "model.safetensors").exists() and not (full / "figures.json").exists()
+    # In the second step of the second row: the first is judged again and not trained again.
+    killed = run(broken, "-c", KILLED, "step", "2")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path.name for path in (reader / "checkpoints").iterdir()] == ["step-000003"]
+    written = (full / "figures.json").stat().st_mtime_ns
+    again = run(broken)
     assert again.returncode == 0, again.stderr
-    assert done.stat().st_mtime_ns == written  # what was done is not run again
+    assert (full / "figures.json").stat().st_mtime_ns == written  # what was done is not run again
     assert "full, seed 0" not in again.stderr
-    assert "no reader, seed 0 (2 of 4): training" in again.stderr
-    assert judged(tmp_path / "broken") == judged(tmp_path / "whole")
+    assert "no reader, seed 0 (2 of 4): training, from its last checkpoint" in again.stderr
+    assert judged(broken) == judged(tmp_path / "whole")
+    parts = json.loads((reader / "figures.json").read_text())["training"]
+    assert [(part["from_step"], part["to_step"]) for part in parts] == [(2, 3), (3, 5)]
+
+    table = json.loads((broken / "table.json").read_text())
+    # The judge of all rows is the first one's networks: what they say of their own summaries is known.
+    for found in table["rows"]["full"].values():
+        assert found["judge"] == {
+            name: pytest.approx(found[name]) for name in ("reconstruction_loss", "readability")
+        }
+    other = table["rows"]["no copying"]["0"]  # a reconstructor of another warm-up
+    assert abs(other["judge"]["reconstruction_loss"] - other["reconstruction_loss"]) > 1e-6
+    assert set(table["warm_up"]["0"]["judge"]) == {"reconstruction_loss", "readability"}
 
     # A row is the run that does both phases in one go.
     changes = {"adversarial.steps": 3, "data.valid": [], "run.output": str(tmp_path / "one")}
@@ -224,3 +295,25 @@ def test_a_killed_ablation_goes_on_to_the_same_table(write, tmp_path):
     ablation = Ablation(changed, tmp_path / "whole")
     open_rows = [row.name for row, seed in changed.tasks() if ablation.figures(row, seed) is None]
     assert open_rows == ["no reader"]
+
+
+def test_a_row_that_breaks_down_does_not_stop_the_others(write, tmp_path, caplog):
+    wild = {"adversarial.reconstructor_learning_rate": 1e30}
+    plan = read_plan(
+        write(
+            seeds=[0],
+            rows={
+                "full": {},
+                "wild": {"settings": wild},
+                "last": {"settings": {"adversarial.rewards.kl.weight": 0}},
+            },
+        )
+    )
+    table = Ablation(plan, tmp_path / "out").run(["wild", "last"])
+    found = json.loads(table.with_suffix(".json").read_text())["rows"]
+    assert list(found) == ["wild", "last"]
+    assert "Training broke down at step" in found["wild"]["0"]["diverged"]
+    assert found["last"]["0"]["rouge1"] >= 0 and found["last"]["0"]["judge"] is None
+    assert "* **wild**, seed 0: Training broke down at step" in table.read_text()
+    # It would break down again, so it is not tried again.
+    assert Ablation(plan, tmp_path / "out").figures(plan.rows[1], 0) == found["wild"]["0"]

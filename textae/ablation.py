@@ -1,7 +1,8 @@
 """Ablations: many runs from one warm-up, judged alike, in one table.
 
 Whatever stops the command, the same command goes on where it was: a row that is done is not run again,
-one that was cut resumes from its last checkpoint. Started twice, the two share the rows.
+one that was cut resumes from its last checkpoint. Started twice, the two share the rows. A row whose
+training breaks down is a finding: it stands in the table without figures, and the others are run.
 """
 
 import dataclasses
@@ -12,23 +13,28 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from textae.ablation_plan import Plan, Row, fingerprint, warmup_key
+from textae.ablation_plan import Plan, Row, fingerprint, settings_that_count, warmup_key
 from textae.ablation_table import table_text
 from textae.config import TrainingConfig
-from textae.errors import InputError
+from textae.data.corpus import read_pairs
+from textae.errors import DivergenceError, InputError
 from textae.evaluation.audit import audit_model
 from textae.evaluation.files import write_json, write_text
-from textae.evaluation.report import evaluate_model
+from textae.evaluation.measures import model_measures
+from textae.evaluation.report import evaluate_model, spread
 from textae.models.autoencoder import TextAutoencoder
 from textae.provenance import provenance
 from textae.settings import config_to_dict, load_config
 from textae.training.checkpoint import checkpoints
 from textae.training.loop import train
+from textae.training.record import RECORD
 
-FIGURES, STARTED = "figures.json", "started.json"
+FIGURES, STARTED, JUDGED = "figures.json", "started.json", "judged.json"
+SUMMARIES = "valid.jsonl"
 # Seconds between looks at rows that another process is at work on.
 PATIENCE = 2.0
 
@@ -40,19 +46,20 @@ class Ablation:
 
     def __init__(self, plan: Plan, output: str | Path):
         self.plan, self.output = plan, Path(output)
-        self.recipe = load_config(plan.base, [])
+        self.recipe = load_config(plan.base, changes=plan.settings)
         if not self.recipe.data.valid:
             raise InputError(f"{plan.base}: data.valid is empty; every row is judged on its pairs")
 
-    def run(self, names: list[str] | None = None) -> Path:
+    def run(self, names: list[str] | None = None, seeds_of_first: int | None = None) -> Path:
         """Run what is not done yet of all rows, or of those of ``names``; returns the table's file.
+
+        ``seeds_of_first`` takes only so many seeds of the rows that have several.
 
         Raises:
             InputError: if the plan, its recipe, its text or the folder cannot be used.
         """
-        tasks = self.plan.tasks(names)
-        for row, seed in tasks:  # a wrong setting in the last row is found before the first is run
-            self.plan.config(row, seed, self.folder(row, seed))
+        tasks = self.plan.tasks(names, seeds_of_first)
+        self.plan.check()
         waiting = list(tasks)
         while waiting:
             left = []
@@ -79,9 +86,12 @@ class Ablation:
 
     def _fingerprint(self, row: Row, seed: int) -> str:
         """Changes with whatever the figures of a row depend on; its place on the disk is no such thing."""
-        config = config_to_dict(self.plan.config(row, seed, Path("run")))
-        judged = [self.recipe.data.valid, self.plan.evaluate_documents, self.plan.audit]
-        return fingerprint([config, judged])
+        config = settings_that_count(self.plan.config(row, seed, Path("run")))
+        return fingerprint([config, self._judging()])
+
+    def _judging(self) -> list[Any]:
+        """What figures depend on besides the model."""
+        return [self.recipe.data.valid, self.plan.evaluate_documents, self.plan.audit]
 
     @contextmanager
     def _lock(self, name: str, *, wait: bool) -> Iterator[bool]:
@@ -109,26 +119,27 @@ class Ablation:
         if started is None or started["fingerprint"] != mark:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            started = {"fingerprint": mark, "seconds": 0.0, "code": provenance()}
+            started = {"fingerprint": mark, "row": row.name, "seed": seed, "code": provenance()}
             write_json(started, folder / STARTED)
         # The model of a run is written when it ends.
         if not (folder / "model.safetensors").exists():
             resume = "latest"
             if not checkpoints(folder / "checkpoints"):
                 resume = str(self._warm(config)) if config.warmup.steps else ""
-            logger.info("%s: training", named)
-            began = time.monotonic()
+            _tell(named, "training" if resume != "latest" else "training, from its last checkpoint")
             try:
                 train(config, resume or None)
-            finally:
-                started["seconds"] += time.monotonic() - began
-                write_json(started, folder / STARTED)
-        logger.info("%s: judging", named)
-        figures = self._judge(folder, config)
-        write_json(
-            {"fingerprint": mark, "row": row.name, "seed": seed, **figures, **started}, folder / FIGURES
-        )
-        logger.info("%s: done, R-1 %.2f", named, figures["rouge1"])
+            except DivergenceError as error:
+                write_json({**started, "diverged": str(error)}, folder / FIGURES)
+                _tell(named, str(error))
+                return
+        _tell(named, "judging")
+        figures = self._judge(folder, config, judge_baselines=row == self.plan.rows[0])
+        # A run that was cut has several parts; what a cut cost it is in none of them.
+        parts = _read(folder / RECORD) or {"parts": []}
+        seconds = sum(part["seconds"] for part in parts["parts"])
+        write_json({**started, **figures, "seconds": seconds, "training": parts["parts"]}, folder / FIGURES)
+        _tell(named, f"done, {seconds / 60:.1f} minutes of training, R-1 {figures['rouge1']:.2f}")
 
     def _warm(self, config: TrainingConfig) -> Path:
         """The checkpoint at the end of the warm-up that ``config`` asks for, run if it was not yet."""
@@ -136,11 +147,13 @@ class Ablation:
         last = folder / "checkpoints" / f"step-{config.warmup.steps:06d}"
         with self._lock(f"warm-up-{folder.name}", wait=True):
             if not (folder / "model.safetensors").exists():
-                logger.info("warm-up %s, seed %d: training", folder.name, config.run.seed)
+                _tell(f"warm-up {folder.name}, seed {config.run.seed}", "training")
                 train(_warmup_only(config, folder), "latest" if checkpoints(folder / "checkpoints") else None)
         return last
 
-    def _judge(self, folder: Path, config: TrainingConfig) -> dict[str, Any]:
+    def _judge(
+        self, folder: Path, config: TrainingConfig, *, judge_baselines: bool = False
+    ) -> dict[str, Any]:
         """Figures of the model in ``folder`` on the pairs that judge all rows."""
         model: Any = TextAutoencoder.from_pretrained(folder)
         model.config.decoding = config.decoding  # a warm-up may have been run when the plan had another
@@ -151,53 +164,67 @@ class Ablation:
             limit=plan.evaluate_documents,
             document_columns=data.document_columns,
             summary_columns=data.summary_columns,
-            save_predictions=str(folder / "valid.jsonl"),
-            judge_baselines=False,
+            save_predictions=str(folder / SUMMARIES),
+            judge_baselines=judge_baselines,
         )
         found = {**report["systems"]["model"], "leads": report["systems"]}
         del found["leads"]["model"]
         if plan.audit:
+            options = {key: value for key, value in plan.audit.items() if value is not None}
             found["audit"] = audit_model(
                 model,
                 data.valid,
-                plan.audit.get("train"),
+                options.pop("train", None),
                 document_columns=data.document_columns,
-                limit=plan.audit.get("held_out"),
-                steps=plan.audit.get("steps", 400),
+                limit=options.pop("held_out", None),
+                **options,
             )
         return found
 
-    def _read_by_reference(self, row: Row, seed: int) -> float | None:
-        """Mean probability of "human" that the first row's discriminator gives a row's summaries.
+    @cached_property
+    def documents(self) -> list[str]:
+        """The documents of the pairs that judge all rows."""
+        data = self.recipe.data
+        pairs = read_pairs(data.valid, data.document_columns, data.summary_columns, data.normalization)
+        return [pair.document for pair in spread(pairs, self.plan.evaluate_documents)]
 
-        Rows have discriminators of their own, which have seen other samples: their words are not comparable.
+    def _judged_by_first(self, folder: Path, mark: str, seed: int) -> dict[str, float | None] | None:
+        """What the first row's networks of the same seed say of the summaries in ``folder``.
+
+        Rows have reconstructors and discriminators of their own, which have seen other samples: what they
+        say of their own summaries is not comparable. ``mark`` changes with the summaries.
+
+        Returns:
+            ``reconstruction_loss`` and ``readability``; None if there is no such judge yet.
         """
-        judge, folder = self.folder(self.plan.rows[0], seed), self.folder(row, seed)
-        if self.figures(self.plan.rows[0], seed) is None:
+        done = self.figures(self.plan.rows[0], seed)
+        if done is None or "diverged" in done:
             return None
-        mark = [self._fingerprint(self.plan.rows[0], seed), self._fingerprint(row, seed)]
-        known = _read(folder / "reader.json")
-        if known is None or known["fingerprints"] != mark:
-            lines = (folder / "valid.jsonl").read_text(encoding="utf-8").splitlines()
+        marks = [done["fingerprint"], mark]
+        known = _read(folder / JUDGED)
+        if known is None or known["fingerprints"] != marks:
+            lines = (folder / SUMMARIES).read_text(encoding="utf-8").splitlines()
             texts = [json.loads(line)["output"] for line in lines]
-            read = TextAutoencoder.from_pretrained(judge).readability(texts)
-            known = {"fingerprints": mark, "reader": sum(read) / len(read)}
-            write_json(known, folder / "reader.json")
-        return float(known["reader"])
+            judge: Any = TextAutoencoder.from_pretrained(self.folder(self.plan.rows[0], seed))
+            found = model_measures(judge, self.documents, texts)
+            known = {"fingerprints": marks, "figures": found}
+            write_json(known, folder / JUDGED)
+        return dict(known["figures"])
 
     def _warm_figures(self, seed: int) -> dict[str, Any] | None:
-        """ROUGE of the encoder after the warm-up that the first row started from."""
+        """Figures of the model after the warm-up that the first row started from."""
         config = self.plan.config(self.plan.rows[0], seed, self.folder(self.plan.rows[0], seed))
         folder = self.output / "warm-up" / warmup_key(config)
         if not (folder / "model.safetensors").exists():
             return None
         # How candidates are chosen is no part of a warm-up, but of what is measured after it.
-        mark = fingerprint([config_to_dict(config)["decoding"], self.recipe.data.valid])
+        mark = fingerprint([config_to_dict(config)["decoding"], self._judging()])
         known = _read(folder / FIGURES)
         if known is None or known["fingerprint"] != mark:
+            _tell(f"warm-up {folder.name}, seed {seed}", "judging")
             known = {"fingerprint": mark, **self._judge(folder, config)}
             write_json(known, folder / FIGURES)
-        return known
+        return {**known, "judge": self._judged_by_first(folder, mark, seed)}
 
     def write_table(self) -> Path:
         """Write ``table.json`` and ``table.md`` of what is done so far; returns the latter."""
@@ -205,11 +232,11 @@ class Ablation:
             rows: dict[str, dict[int, dict[str, Any]]] = {}
             for row, seed in self.plan.tasks():
                 found = self.figures(row, seed)
+                if found is not None and "diverged" not in found:
+                    folder, mark = self.folder(row, seed), found["fingerprint"]
+                    found = {**found, "judge": self._judged_by_first(folder, mark, seed)}
                 if found is not None:
-                    rows.setdefault(row.name, {})[seed] = {
-                        **found,
-                        "reader": self._read_by_reference(row, seed),
-                    }
+                    rows.setdefault(row.name, {})[seed] = found
             done = sorted({seed for found in rows.values() for seed in found})
             warm = {seed: found for seed in done if (found := self._warm_figures(seed)) is not None}
             content = {
@@ -233,6 +260,10 @@ def _warmup_only(config: TrainingConfig, output: Path) -> TrainingConfig:
     phase = dataclasses.replace(config.adversarial, steps=0)
     run = dataclasses.replace(config.run, output=str(output))
     return dataclasses.replace(config, adversarial=phase, run=run)
+
+
+def _tell(what: str, happens: str) -> None:
+    logger.info("%s %s: %s", time.strftime("%H:%M:%S"), what, happens)
 
 
 def _read(file: Path) -> dict[str, Any] | None:

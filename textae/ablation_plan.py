@@ -43,10 +43,15 @@ class Plan:
     evaluate_documents: int
     """So many pairs of ``data.valid``, spread evenly, judge every row."""
     audit: dict[str, Any]
-    """``train`` (sources), ``held_out`` (documents) and ``steps`` of the audit; empty for no audit."""
+    """``train`` (sources), ``held_out`` (documents), ``steps``, ``batch_size``, ``learning_rate`` and
+    ``num_beams`` of :func:`~textae.evaluation.audit.audit_model`; empty for no audit."""
 
-    def tasks(self, names: list[str] | None = None) -> list[tuple[Row, int]]:
+    def tasks(
+        self, names: list[str] | None = None, seeds_of_first: int | None = None
+    ) -> list[tuple[Row, int]]:
         """Rows, or those of ``names``, with their seeds; the first row of every seed comes first.
+
+        ``seeds_of_first`` takes only so many of the seeds.
 
         Raises:
             InputError: if there is no row of such a name.
@@ -57,7 +62,7 @@ class Plan:
                 raise InputError(f'there is no row "{name}" in the ablation{nearest(name, known)}')
         return [
             (row, seed)
-            for place, seed in enumerate(self.seeds)
+            for place, seed in enumerate(self.seeds[:seeds_of_first])
             for number, row in enumerate(self.rows)
             if (place == 0 or number < self.rows_with_all_seeds) and (not names or row.name in names)
         ]
@@ -66,21 +71,43 @@ class Plan:
         """The recipe of a row's run into ``output``; it evaluates nothing, so its last weights count.
 
         Raises:
-            InputError: if a setting is unknown or impossible.
+            InputError: if a setting is unknown, impossible, or not the row's to choose.
         """
         own = {"run.seed": seed, "run.output": str(output), "data.valid": []}
+        for name in own:
+            if name in row.settings:
+                raise InputError(f'row "{row.name}": {name} is the same for all rows; leave it out')
         try:
             return load_config(self.base, changes=self.settings | row.settings | own)
         except InputError as error:
             raise InputError(f'row "{row.name}": {error}') from error
 
+    def check(self) -> None:
+        """Find before the first row is run what would be wrong with the last.
+
+        Raises:
+            InputError: if a setting of any row is unknown or impossible, or two rows are the same.
+        """
+        rows: dict[str, str] = {}
+        for row in self.rows:
+            mark = fingerprint(settings_that_count(self.config(row, 0, Path("run"))))
+            same = rows.setdefault(mark, row.name)
+            if same != row.name:
+                raise InputError(
+                    f'row "{row.name}" has the same settings as row "{same}"; change it or leave it out'
+                )
+
+
+def settings_that_count(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that what is learned depends on; of the run (places, logs, checkpoints) only the seed."""
+    return {**config_to_dict(config), "run": {"seed": config.run.seed}}
+
 
 def warmup_key(config: TrainingConfig) -> str:
     """A name for all that a warm-up depends on: recipes with the same one can share it."""
-    settings = config_to_dict(config)
+    settings = settings_that_count(config)
     for section in ("adversarial", "decoding"):
         del settings[section]
-    settings["run"] = {"seed": config.run.seed}
     return fingerprint(settings)
 
 
@@ -99,7 +126,21 @@ _KEYS = {
     "evaluate_documents": int,
     "audit": dict,
 }
-_AUDIT_KEYS = {"train": list, "held_out": int, "steps": int}
+_AUDIT_KEYS = {
+    "train": list,
+    "held_out": int,
+    "steps": int,
+    "batch_size": int,
+    "learning_rate": float,
+    "num_beams": int,
+}
+_KINDS = {
+    str: "a text",
+    dict: "a mapping",
+    list: "a list",
+    int: "a whole number",
+    float: "a number above 0 with a point",
+}
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -148,7 +189,8 @@ def _check(content: Mapping[Any, Any], kinds: Mapping[str, type], where: str) ->
         if key not in kinds:
             raise InputError(f'{where}: unknown entry "{key}"{nearest(str(key), kinds)}')
         if value is not None and (not isinstance(value, kinds[key]) or isinstance(value, bool)):
-            kind = {str: "a text", dict: "a mapping", list: "a list", int: "a whole number"}[kinds[key]]
-            raise InputError(f"{where}: {key} wants {kind}, not {value!r}")
+            raise InputError(f"{where}: {key} wants {_KINDS[kinds[key]]}, not {value!r}")
         if isinstance(value, int) and value < 1:
             raise InputError(f"{where}: {key} is {value}; set it to at least 1")
+        if isinstance(value, float) and not 0 < value < float("inf"):
+            raise InputError(f"{where}: {key} wants {_KINDS[float]}, not {value!r}")

@@ -288,6 +288,12 @@ def _ablate_arguments(parser: _Parser) -> None:
     add("--config", required=True, metavar="F", help="the ablation: a recipe, rows of settings, seeds (YAML)")
     add("--output", metavar="DIR", help="folder for runs and table (default: runs/ablation-NAME)")
     add("--only", nargs="+", metavar="ROW", help="run these rows alone")
+    add(
+        "--seeds-of-first",
+        type=_whole(1),
+        metavar="N",
+        help="run only so many seeds of the first rows, which have several (default: all of the file)",
+    )
 
 
 def _results_arguments(parser: _Parser) -> None:

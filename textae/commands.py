@@ -160,7 +160,7 @@ def ablate(arguments: Namespace) -> None:
 
     plan = read_plan(arguments.config)
     output = arguments.output or f"runs/ablation-{Path(arguments.config).stem}"
-    table = Ablation(plan, output).run(arguments.only)
+    table = Ablation(plan, output).run(arguments.only, arguments.seeds_of_first)
     print(table.read_text(encoding="utf-8"), end="")
 
 

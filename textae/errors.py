@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class DivergenceError(InputError):
+    """Training broke down: a loss is not finite. The same run would break down again."""
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Return ``'; did you mean "x"?'`` for the option nearest to ``name``, or an empty string."""
     close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.5)

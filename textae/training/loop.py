@@ -15,7 +15,7 @@ from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
 from textae.data.corpus import Pair, read_pairs, read_texts
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
-from textae.errors import InputError
+from textae.errors import DivergenceError, InputError
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.encoder import Encoder
 from textae.settings import save_config
@@ -253,7 +253,7 @@ class Training:
             phase, metrics, texts = self.train_step()
             if not all(value == value and abs(value) < 1e6 for value in metrics.values()):
                 bad = [name for name, value in metrics.items() if not abs(value) < 1e6]
-                raise InputError(
+                raise DivergenceError(
                     f"Training broke down at step {self.step} ({', '.join(bad)} is not finite); "
                     "lower the learning rates and --resume from the last checkpoint."
                 )
@@ -397,6 +397,7 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
 
     Raises:
         InputError: if text, settings, folders or a checkpoint cannot be used.
+        DivergenceError: if losses are not finite any more.
     """
     keep_freed_memory()
     output = Path(config.run.output)
