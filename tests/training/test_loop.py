@@ -67,6 +67,7 @@ def test_a_run_leaves_the_promised_files_and_nothing_temporary(run):
         "config.yaml",
         "metrics.jsonl",
         "model.safetensors",
+        "run.json",
         "textae",
         "tokenizer",
         "tokenizer.json",
