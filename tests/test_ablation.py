@@ -298,6 +298,28 @@ def test_a_killed_ablation_goes_on_to_the_same_table(write, tmp_path):
     assert open_rows == ["no reader"]
 
 
+def test_other_judging_judges_the_model_that_there_is_anew(write, tmp_path):
+    def run(**changes):
+        plan = read_plan(write(seeds=[0], rows={"full": {}}, **changes))
+        table = Ablation(plan, tmp_path / "out").run()
+        return json.loads(table.with_suffix(".json").read_text())
+
+    model = tmp_path / "out" / "rows" / "full-seed-0" / "model.safetensors"
+    before = run()["rows"]["full"]["0"]
+    written = model.stat().st_mtime_ns
+    table = run(evaluate_documents=4)
+    after = table["rows"]["full"]["0"]
+    assert (before["count"], after["count"]) == (6, 4)
+    assert model.stat().st_mtime_ns == written
+    assert (after["seconds"], after["training"]) == (before["seconds"], before["training"])
+    # The warm-up tells of its time, too: of its two steps, as the row of its three.
+    for found, span in ((table["warm_up"]["0"], (0, 2)), (after, (2, 5))):
+        assert [(part["from_step"], part["to_step"]) for part in found["training"]] == [span]
+    # What training depends on does make it run anew.
+    assert run(settings={"adversarial.steps": 2})["rows"]["full"]["0"]["training"][0]["to_step"] == 4
+    assert model.stat().st_mtime_ns != written
+
+
 def test_a_row_that_breaks_down_does_not_stop_the_others(write, tmp_path, caplog):
     wild = {"adversarial.reconstructor_learning_rate": 1e30}
     plan = read_plan(

@@ -86,8 +86,11 @@ class Ablation:
 
     def _fingerprint(self, row: Row, seed: int) -> str:
         """Changes with whatever the figures of a row depend on; its place on the disk is no such thing."""
-        config = settings_that_count(self.plan.config(row, seed, Path("run")))
-        return fingerprint([config, self._judging()])
+        return fingerprint([self._trained_with(row, seed), self._judging()])
+
+    def _trained_with(self, row: Row, seed: int) -> dict[str, Any]:
+        """What the model of a row depends on."""
+        return settings_that_count(self.plan.config(row, seed, Path("run")))
 
     def _judging(self) -> list[Any]:
         """What figures depend on besides the model."""
@@ -114,13 +117,16 @@ class Ablation:
 
     def _run_row(self, row: Row, seed: int, place: str) -> None:
         folder, named = self.folder(row, seed), f"{row.name}, seed {seed} ({place})"
-        config, mark = self.plan.config(row, seed, folder), self._fingerprint(row, seed)
+        config = self.plan.config(row, seed, folder)
+        # Without what figures depend on besides: another audit judges the model that there is.
+        mark = fingerprint(self._trained_with(row, seed))
         started = _read(folder / STARTED)
         if started is None or started["fingerprint"] != mark:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             started = {"fingerprint": mark, "row": row.name, "seed": seed, "code": provenance()}
             write_json(started, folder / STARTED)
+        done = {**started, "fingerprint": self._fingerprint(row, seed)}
         # The model of a run is written when it ends.
         if not (folder / "model.safetensors").exists():
             resume = "latest"
@@ -130,16 +136,15 @@ class Ablation:
             try:
                 train(config, resume or None)
             except DivergenceError as error:
-                write_json({**started, "diverged": str(error)}, folder / FIGURES)
+                write_json({**done, "diverged": str(error)}, folder / FIGURES)
                 _tell(named, str(error))
                 return
         _tell(named, "judging")
         figures = self._judge(folder, config, judge_baselines=row == self.plan.rows[0])
-        # A run that was cut has several parts; what a cut cost it is in none of them.
-        parts = _read(folder / RECORD) or {"parts": []}
-        seconds = sum(part["seconds"] for part in parts["parts"])
-        write_json({**started, **figures, "seconds": seconds, "training": parts["parts"]}, folder / FIGURES)
-        _tell(named, f"done, {seconds / 60:.1f} minutes of training, R-1 {figures['rouge1']:.2f}")
+        time_taken = _time_taken(folder)
+        write_json({**done, **figures, **time_taken}, folder / FIGURES)
+        minutes = time_taken["seconds"] / 60
+        _tell(named, f"done, {minutes:.1f} minutes of training, R-1 {figures['rouge1']:.2f}")
 
     def _warm(self, config: TrainingConfig) -> Path:
         """The checkpoint at the end of the warm-up that ``config`` asks for, run if it was not yet."""
@@ -224,7 +229,7 @@ class Ablation:
             _tell(f"warm-up {folder.name}, seed {seed}", "judging")
             known = {"fingerprint": mark, **self._judge(folder, config)}
             write_json(known, folder / FIGURES)
-        return {**known, "judge": self._judged_by_first(folder, mark, seed)}
+        return {**known, **_time_taken(folder), "judge": self._judged_by_first(folder, mark, seed)}
 
     def write_table(self) -> Path:
         """Write ``table.json`` and ``table.md`` of what is done so far; returns the latter."""
@@ -260,6 +265,12 @@ def _warmup_only(config: TrainingConfig, output: Path) -> TrainingConfig:
     phase = dataclasses.replace(config.adversarial, steps=0)
     run = dataclasses.replace(config.run, output=str(output))
     return dataclasses.replace(config, adversarial=phase, run=run)
+
+
+def _time_taken(folder: Path) -> dict[str, Any]:
+    """Seconds that a run took, and its parts: several if it was cut; what a cut cost it is in none."""
+    parts = (_read(folder / RECORD) or {"parts": []})["parts"]
+    return {"seconds": sum(part["seconds"] for part in parts), "training": parts}
 
 
 def _tell(what: str, happens: str) -> None:

@@ -108,7 +108,7 @@ def _legend(content: dict[str, Any]) -> list[str]:
             f"audit: verdict{searched},",
             "read.: readability to a fresh reader over that of first words;",
         ]
-    lines.append("min: minutes of training after warm-up.")
+    lines.append("min: minutes of training, those of rows without their warm-up.")
     codes = dict.fromkeys(
         f"commit {code['commit'] or 'unknown'}, {code['processor']}, threads: {code['threads']}"
         for found in content["rows"].values()
