@@ -17,16 +17,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from textae.ablation_plan import Plan, Row, fingerprint, settings_that_count, warmup_key
+from textae.ablation_plan import Plan, Row, settings_that_count, warmup_key
 from textae.ablation_table import table_text
 from textae.config import TrainingConfig
 from textae.data.corpus import read_pairs
 from textae.errors import DivergenceError, InputError
 from textae.evaluation.audit import audit_model
+from textae.evaluation.cache import fingerprint
 from textae.evaluation.files import write_json, write_text
 from textae.evaluation.measures import model_measures
 from textae.evaluation.report import evaluate_model, spread
 from textae.models.autoencoder import TextAutoencoder
+from textae.models.saving import WEIGHTS
 from textae.provenance import provenance
 from textae.settings import config_to_dict, load_config
 from textae.training.checkpoint import checkpoints
@@ -128,7 +130,7 @@ class Ablation:
             write_json(started, folder / STARTED)
         done = {**started, "fingerprint": self._fingerprint(row, seed)}
         # The model of a run is written when it ends.
-        if not (folder / "model.safetensors").exists():
+        if not (folder / WEIGHTS).exists():
             resume = "latest"
             if not checkpoints(folder / "checkpoints"):
                 resume = str(self._warm(config)) if config.warmup.steps else ""
@@ -151,7 +153,7 @@ class Ablation:
         folder = self.output / "warm-up" / warmup_key(config)
         last = folder / "checkpoints" / f"step-{config.warmup.steps:06d}"
         with self._lock(f"warm-up-{folder.name}", wait=True):
-            if not (folder / "model.safetensors").exists():
+            if not (folder / WEIGHTS).exists():
                 _tell(f"warm-up {folder.name}, seed {config.run.seed}", "training")
                 train(_warmup_only(config, folder), "latest" if checkpoints(folder / "checkpoints") else None)
         return last
@@ -220,7 +222,7 @@ class Ablation:
         """Figures of the model after the warm-up that the first row started from."""
         config = self.plan.config(self.plan.rows[0], seed, self.folder(self.plan.rows[0], seed))
         folder = self.output / "warm-up" / warmup_key(config)
-        if not (folder / "model.safetensors").exists():
+        if not (folder / WEIGHTS).exists():
             return None
         # How candidates are chosen is no part of a warm-up, but of what is measured after it.
         mark = fingerprint([config_to_dict(config)["decoding"], self._judging()])

@@ -1,8 +1,6 @@
 """What an ablation is to run: a YAML file with a recipe, rows of changed settings, and seeds."""
 
 import dataclasses
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 from textae.config import TrainingConfig
 from textae.errors import InputError, nearest
+from textae.evaluation.cache import fingerprint
 from textae.settings import config_to_dict, load_config, read_yaml
 
 
@@ -108,13 +107,7 @@ def warmup_key(config: TrainingConfig) -> str:
     settings = settings_that_count(config)
     for section in ("adversarial", "decoding"):
         del settings[section]
-    return fingerprint(settings)
-
-
-def fingerprint(value: Any) -> str:
-    """Twelve digits that change with ``value``, made of plain values."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return fingerprint(settings)[:12]
 
 
 _KEYS = {

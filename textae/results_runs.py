@@ -11,6 +11,7 @@ from textae.config import TrainingConfig
 from textae.errors import InputError
 from textae.models.saving import model_folder
 from textae.settings import config_to_dict, load_config, settings
+from textae.training.record import RECORD
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def _leaves(config: TrainingConfig) -> dict[str, Any]:
 
 
 def _parts(folder: Path) -> list[dict[str, Any]]:
-    file = folder / "run.json"
+    file = folder / RECORD
     try:
         return list(json.loads(file.read_text(encoding="utf-8"))["parts"])
     except FileNotFoundError:  # a run from before there were records

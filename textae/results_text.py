@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from textae.evaluation.scoring import ROUGE_TYPES
+from textae.evaluation.scoring import ROUGE_TITLES, ROUGE_TYPES
 from textae.evaluation.tables import aligned, markdown_table
-
-_TITLES = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L"}
 
 
 def results_text(content: Mapping[str, Any], picture: str) -> str:
@@ -86,7 +84,7 @@ def _shown(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differences(comparisons: list[dict[str, Any]]) -> list[str]:
-    rows = [["system", "against", "examples", *(f"{title}, p" for title in _TITLES.values())]]
+    rows = [["system", "against", "examples", *(f"{title}, p" for title in ROUGE_TITLES.values())]]
     for one in comparisons:
         cells = []
         for kind in ROUGE_TYPES:
@@ -103,7 +101,7 @@ def _differences(comparisons: list[dict[str, Any]]) -> list[str]:
 
 
 def _lengths(content: Mapping[str, Any], unit: str) -> list[str]:
-    rows = [["asked", "mean", "off", "over %", *_TITLES.values(), "lead R-1"]]
+    rows = [["asked", "mean", "off", "over %", *ROUGE_TITLES.values(), "lead R-1"]]
     for row in content["lengths"]:
         rows.append(
             [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from textae.errors import InputError
 from textae.evaluation.files import check_writable, write_bytes
+from textae.evaluation.scoring import ROUGE_TITLES
 from textae.settings import load_config
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".svg", ".pdf")
 # The seven of Okabe and Ito (2008) that can be told apart on white with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_ROUGE = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L"}
 # Inches and dots per inch: 1200 x 800.
 _SIZE, _DPI = (12.0, 8.0), 100
 
@@ -154,10 +154,10 @@ def _draw_rouge(axes: "Axes", curves: Mapping[str, Curves], colours: Mapping[str
     axes.set_title("ROUGE on valid")
     axes.set_ylabel("percent")
     for name, run in curves.items():
-        for kind in _ROUGE:
+        for kind in ROUGE_TITLES:
             steps, values = run.get(f"valid/{kind}")
             axes.plot(steps, values, color=colours[name], marker="o", markersize=3.5, linewidth=1.5)
-    for kind in _ROUGE:
+    for kind in ROUGE_TITLES:
         # Beside the last points, where the lines of all runs are near each other.
         ends = [
             (steps[-1], values[-1])
@@ -218,7 +218,7 @@ def _draw_asked(
     upper.legend(fontsize=9, frameon=False, loc="upper left")
     lower.set_title(f"ROUGE by length{of}")
     lower.set_ylabel("percent")
-    for kind in _ROUGE:
+    for kind in ROUGE_TITLES:
         values = [row[kind] for row in lengths]
         lower.plot(asked, values, color=COLOURS[0], marker="o", markersize=3.5, linewidth=1.5)
         _name_line(lower, kind, asked[-1], values[-1])
@@ -231,7 +231,7 @@ def _draw_asked(
 
 def _name_line(axes: "Axes", kind: str, x: float, y: float) -> None:
     axes.annotate(
-        _ROUGE[kind],
+        ROUGE_TITLES[kind],
         (x, y),
         xytext=(6, 0),
         textcoords="offset points",

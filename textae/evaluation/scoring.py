@@ -15,7 +15,9 @@ from textae.errors import InputError
 from textae.evaluation.bootstrap import bootstrap_interval
 from textae.evaluation.tokens import TokenChoice, choose_tokens, make_tokenizer
 
-ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
+# What tables and pictures call them.
+ROUGE_TITLES = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L"}
+ROUGE_TYPES = tuple(ROUGE_TITLES)
 Multiple = Literal["average", "best"]
 Measure = Literal["f1", "recall"]
 

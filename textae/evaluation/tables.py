@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from textae.evaluation.scoring import ROUGE_TITLES
+
 _Row = dict[str, Any]
 
 
@@ -33,7 +35,7 @@ def _columns(tokens: str, intervals: Sequence[str]) -> list[tuple[str, str, Call
     return [
         *(
             (kind, title, _with_interval(kind) if kind in intervals else _plain(kind))
-            for kind, title in (("rouge1", "R-1"), ("rouge2", "R-2"), ("rougeL", "R-L"))
+            for kind, title in ROUGE_TITLES.items()
         ),
         ("mean_words", "chars" if tokens == "characters" else "words", _plain("mean_words", "{:.1f}")),
         ("length_error", "off", _plain("length_error")),
