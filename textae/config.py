@@ -144,6 +144,10 @@ class DecodingConfig:
     """In that choice, weight of the log-odds that a human sentence ends where the text does."""
     fluency_weight: float = 0.0
     """In that choice, weight of the mean fluency; it needs discriminator.language_model."""
+    similarity_weight: float = 0.0
+    """In that choice, weight of the cosine of text and document by similarity_encoder."""
+    similarity_encoder: str | None = None
+    """Folder or Hub name of a pretrained network that embeds text and document for that choice."""
     length_slack: int = 0
     """That choice is also among texts that were asked to be up to so many words shorter."""
     no_repeat_ngram_size: int = 3

@@ -67,6 +67,7 @@ _NOT_NEGATIVE = (
     "decoding.reader_weight",
     "decoding.ending_weight",
     "decoding.fluency_weight",
+    "decoding.similarity_weight",
     "noise.shuffle_distance",
     "noise.late_fragments",
     "adversarial.pair_weight",
@@ -200,6 +201,11 @@ def _validate_lengths(config: TrainingConfig) -> None:
         raise InputError(
             f"decoding.candidates = {decoding.candidates} is above decoding.num_beams = "
             f"{decoding.num_beams}; beam search finds no more"
+        )
+    if decoding.similarity_weight > 0 and not decoding.similarity_encoder:
+        raise InputError(
+            f"decoding.similarity_weight = {decoding.similarity_weight} needs decoding.similarity_encoder, "
+            "a folder or Hub name of a network that embeds sentences"
         )
 
 

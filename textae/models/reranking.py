@@ -4,11 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 
 from textae.config import DecodingConfig
+from textae.errors import InputError
 from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, pad_texts, search
 from textae.models.discriminator import log_odds
+from textae.models.sentence_encoder import sentence_encoder
 from textae.models.seq2seq import Source
 
 if TYPE_CHECKING:
@@ -69,13 +72,18 @@ def choose(
     A summary is judged by its own log-probability, by the mean log-probability of the document's
     tokens given it (after Yu et al., "The Neural Noisy Channel", ICLR 2017), and by the reader's mean
     log-odds that a human wrote it: the sum that training pays samples for, spent on decoding. Beside
-    these count whether human sentences end so, which keeps out texts that break off, and their fluency.
+    these count whether human sentences end so, which keeps out texts that break off, their fluency, and
+    how near text and document are by a pretrained sentence encoder, which knows what text is about from
+    far more of it than the networks have read.
 
     Args:
         model: the three networks.
         documents: token ids, without special tokens.
         found: at least one candidate for each; of equals the first wins.
-        weights: of the five.
+        weights: of the six.
+
+    Raises:
+        InputError: if the sentence encoder counts and cannot be loaded.
     """
     pairs = [(ids, candidate) for ids, row in zip(documents, found, strict=True) for candidate in row]
     scores: list[float] = []
@@ -96,9 +104,31 @@ def choose(
             + weights.fluency_weight * fluent
         )
         scores += total.tolist()
+    if weights.similarity_weight:
+        cosines = _similarities(model, documents, found, weights.similarity_encoder)
+        scores = [
+            score + weights.similarity_weight * cosine for score, cosine in zip(scores, cosines, strict=True)
+        ]
     chosen, position = [], 0
     for row in found:
         best = max(range(len(row)), key=lambda at: scores[position + at])
         chosen.append(row[best].tokens)
         position += len(row)
     return chosen
+
+
+def _similarities(
+    model: "TextAutoencoder", documents: list[list[int]], found: list[list[Candidate]], name: str | None
+) -> list[float]:
+    """The cosine of each candidate and its document, by the sentence encoder of that name."""
+    try:
+        encoder = sentence_encoder(str(name), model.device)
+    except InputError as error:
+        raise InputError(
+            f"{error} The model's decoding.similarity_encoder names it; put it there, or take "
+            "--candidates 1, which chooses nothing."
+        ) from error
+    texts = encoder.embed(model.vocabulary.decode([candidate.tokens for row in found for candidate in row]))
+    counts = torch.tensor([len(row) for row in found], device=texts.device)
+    sources = encoder.embed(model.vocabulary.decode(documents)).repeat_interleave(counts, dim=0)
+    return F.cosine_similarity(texts, sources, dim=1).tolist()

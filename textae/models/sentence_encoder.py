@@ -1,5 +1,6 @@
 """A pretrained network that turns sentences into vectors; it stays as it is."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from textae.data.tokenizer import load_tokenizer
 from textae.errors import InputError
 
 # Texts that go through the network together.
-BATCH_SIZE = 64
+BATCH_SIZE = 32
 # RoBERTa and its kin count positions from behind their padding index, which is 1.
 SPARE_POSITIONS = 2
 
@@ -66,21 +67,32 @@ class SentenceEncoder:
     @torch.no_grad()
     def embed(self, texts: list[str]) -> torch.Tensor:
         """Vectors (N, W) in float32 of N texts; an empty one has that of the special tokens alone."""
+        cut = {"truncation": self.max_tokens is not None, "max_length": self.max_tokens}
+        ids = self.tokenizer(texts, **cut)["input_ids"]
+        # Those of one length together: in any order a third of what goes through is padding.
+        order = sorted(range(len(texts)), key=lambda at: len(ids[at]))
         parts = []
         for begin in range(0, len(texts), BATCH_SIZE):
-            batch = self.tokenizer(
-                texts[begin : begin + BATCH_SIZE],
-                padding=True,
-                truncation=self.max_tokens is not None,
-                max_length=self.max_tokens,
-                return_tensors="pt",
-            )
-            ids = batch["input_ids"].to(self.network.device)
+            chosen = [ids[at] for at in order[begin : begin + BATCH_SIZE]]
+            batch = self.tokenizer.pad({"input_ids": chosen}, return_tensors="pt")
             mask = batch["attention_mask"].to(self.network.device)
-            states = self.network(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+            states = self.network(
+                input_ids=batch["input_ids"].to(mask.device), attention_mask=mask
+            ).last_hidden_state.float()
             kept = mask[..., None].to(states.dtype)
             parts.append((states * kept).sum(dim=1) / kept.sum(dim=1).clamp_min(1.0))
-        return torch.cat(parts)
+        places = torch.tensor(order, device=parts[0].device).argsort()
+        return torch.cat(parts)[places]
+
+
+@lru_cache(maxsize=2)
+def sentence_encoder(name: str, device: torch.device) -> SentenceEncoder:
+    """What :meth:`SentenceEncoder.from_pretrained` loads, kept for the next call.
+
+    Raises:
+        InputError: if nothing can be loaded from there, or weights are missing.
+    """
+    return SentenceEncoder.from_pretrained(name, device)
 
 
 def _limit(config: Any, tokenizer: Any) -> int | None:

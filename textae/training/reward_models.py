@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from textae.config import AdversarialConfig
-from textae.models.sentence_encoder import SentenceEncoder
+from textae.models.sentence_encoder import SentenceEncoder, sentence_encoder
 from textae.training.custom_rewards import load_custom_rewards
 from textae.training.rewards import Reward
 from textae.training.topic import TopicEmbeddings
@@ -29,5 +29,5 @@ class RewardModels:
         custom = load_custom_rewards(config.custom_rewards)
         encoder = None
         if config.similarity_encoder and config.rewards.encoder.weight > 0:
-            encoder = SentenceEncoder.from_pretrained(config.similarity_encoder, device)
+            encoder = sentence_encoder(config.similarity_encoder, device)
         return cls(None, encoder, custom)
