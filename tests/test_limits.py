@@ -93,6 +93,12 @@ def own(function, **values):
             {"decoding__fluency_weight": 0.5},
             "decoding.fluency_weight = 0.5 needs discriminator.language_model = true",
         ),
+        ({"decoding__similarity_weight": -1.0}, "decoding.similarity_weight = -1.0 must not be below 0"),
+        (
+            {"decoding__similarity_weight": 20.0},
+            "decoding.similarity_weight = 20.0 needs decoding.similarity_encoder, a folder or Hub name of a "
+            "network that embeds sentences",
+        ),
         (
             {"adversarial__rewards__fluency__weight": 0.5},
             "adversarial.rewards.fluency.weight = 0.5 needs discriminator.language_model = true",

@@ -109,7 +109,8 @@ def load_config(
     """Read a recipe, apply overrides and check the result.
 
     Args:
-        path: A YAML file in the shape of ``TrainingConfig``; ``None`` starts from the defaults.
+        path: A YAML file in the shape of ``TrainingConfig``, whose ``base`` may name another, beside it,
+            with the settings that it leaves out; ``None`` starts from the defaults.
         overrides: Words of a command line: ``["--warmup.steps", "3", "--run.output=x"]``.
         changes: The same as values by dotted names: ``{"warmup.steps": 3}``.
 
@@ -119,12 +120,29 @@ def load_config(
     """
     values: dict[str, Any] = {}
     if path is not None:
-        values = _flatten(read_yaml(Path(path)), "", f"{path}: ")
+        values = _read_recipe(Path(path))
     values.update(_parse_overrides(overrides or []))
     for name, value in (changes or {}).items():
         setting = _find(name, prefix="")
         values[name] = convert(value, setting.annotation, name)
     return _build(values)
+
+
+def _read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The settings of a recipe and, where it is silent, of its base; ``above`` are those that led to it."""
+    if path.resolve() in above:
+        raise InputError(f"{path}: this recipe is its own base; name another, or leave base out")
+    content = dict(read_yaml(path))
+    base = content.pop("base", None)
+    own = _flatten(content, "", f"{path}: ")
+    if base is None:
+        return own
+    if not isinstance(base, str):
+        raise InputError(f"{path}: base is the file name of another recipe, not {show(base)}")
+    try:
+        return _read_recipe(path.parent / base, (*above, path.resolve())) | own
+    except InputError as error:
+        raise InputError(f"{path}, base: {error}") from error
 
 
 def config_from_dict(mapping: Mapping[str, Any], source: str = "configuration") -> TrainingConfig:

@@ -1,12 +1,15 @@
+import dataclasses
 import math
 
 import pytest
 import torch
 
 from textae.config import DecodingConfig, DiscriminatorConfig
+from textae.errors import InputError
 from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, pad_texts, search
 from textae.models.reranking import choose, find_candidates, shorter_wishes
+from textae.models.sentence_encoder import SentenceEncoder
 
 TEXTS = ["fog delays ferry", "baker sells bread", "goats eat map", "fog"]
 DOCUMENTS = ["the ferry was late because of fog .", "goats ate a map of the river ."]
@@ -94,6 +97,37 @@ def test_each_network_can_change_the_choice(tiny_model, documents, found):
 
 def test_of_equals_the_first_wins(tiny_model, documents, found):
     assert choose(tiny_model, documents, found, weights())[0] == found[0][0].tokens
+
+
+def test_the_sentence_encoder_s_cosine_counts_beside_the_networks(tiny_model, documents, found, checkpoints):
+    folder = checkpoints("bert")
+    encoder, decode = SentenceEncoder.from_pretrained(folder), tiny_model.vocabulary.decode
+    document = encoder.embed(decode(documents[:1]))[0]
+    cosines = [
+        torch.dot(text, document).item() / (text.norm() * document.norm()).item()
+        for text in (encoder.embed(decode([candidate.tokens]))[0] for candidate in found[0])
+    ]
+    assert len(set(cosines)) == 3
+    for nearness in (30.0, -30.0, 4.0):
+        both = dataclasses.replace(
+            weights(encoder=0.01), similarity_weight=nearness, similarity_encoder=str(folder)
+        )
+        sums = [0.01 * c.log_probability + nearness * near for c, near in zip(found[0], cosines, strict=True)]
+        best = found[0][sums.index(max(sums))].tokens
+        assert choose(tiny_model, documents, found, both) == [best, found[1][0].tokens]
+    assert cosines.index(max(cosines)) != 1  # which is the encoder's own choice
+
+
+def test_a_sentence_encoder_that_is_not_there_is_named_with_what_to_do(tiny_model, tmp_path):
+    decoding = tiny_model.config.decoding
+    decoding.num_beams, decoding.candidates = 2, 2
+    decoding.similarity_weight, decoding.similarity_encoder = 1.0, str(tmp_path / "none")
+    with pytest.raises(InputError) as caught:
+        tiny_model.summarize(DOCUMENTS)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{tmp_path / 'none'}: ") and "\n" not in sentence
+    assert "decoding.similarity_encoder" in sentence and "--candidates 1" in sentence
+    assert len(tiny_model.summarize(DOCUMENTS, candidates=1)) == 2
 
 
 def test_many_candidates_go_through_in_parts(tiny_model, documents, found, monkeypatch):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, BertForMaskedLM, T5EncoderModel
 
 from textae.errors import InputError
-from textae.models.sentence_encoder import BATCH_SIZE, SentenceEncoder
+from textae.models.sentence_encoder import BATCH_SIZE, SentenceEncoder, sentence_encoder
 
 
 def refusal(folder):
@@ -41,6 +41,24 @@ def test_more_texts_than_go_through_at_once_keep_their_order(checkpoints, senten
     found, once = encoder.embed(many), encoder.embed(sentences)
     expected = once[torch.arange(len(many)) % len(sentences)]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_texts_of_one_length_go_through_together(checkpoints, monkeypatch):
+    encoder, shapes = SentenceEncoder.from_pretrained(checkpoints("bert")), []
+    forward = encoder.network.forward
+    monkeypatch.setattr(
+        encoder.network,
+        "forward",
+        lambda **given: shapes.append(given["input_ids"].shape) or forward(**given),
+    )
+    encoder.embed(["snow", "snow " * 20] * BATCH_SIZE)
+    short, long = (len(encoder.tokenizer(text)["input_ids"]) for text in ("snow", "snow " * 20))
+    assert shapes == [(BATCH_SIZE, short), (BATCH_SIZE, long)]
+
+
+def test_an_encoder_is_loaded_once(checkpoints):
+    name, device = str(checkpoints("bert")), torch.device("cpu")
+    assert sentence_encoder(name, device) is sentence_encoder(name, device)
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
