@@ -62,6 +62,34 @@ def test_an_empty_recipe_is_the_defaults(tmp_path):
     assert load_config(write(tmp_path, "# nothing\n")) == TrainingConfig()
 
 
+def test_a_recipe_says_only_what_is_not_as_in_its_base(tmp_path):
+    write(tmp_path, "warmup: {steps: 7, warmup_steps: 3}\nlength: {summary_words: 8}\n", "first.yaml")
+    (tmp_path / "more").mkdir()
+    write(
+        tmp_path / "more", "base: ../first.yaml\nwarmup: {steps: 9}\ndata: {valid: [a.txt]}\n", "second.yaml"
+    )
+    config = load_config(write(tmp_path, "base: more/second.yaml\ndata: {valid: []}\n"), ["--run.seed", "4"])
+    expected = TrainingConfig()
+    expected.warmup.steps, expected.warmup.warmup_steps = 9, 3
+    expected.length.summary_words, expected.run.seed = 8, 4
+    assert config == expected
+    # What is saved stands for itself.
+    save_config(config, tmp_path / "elsewhere" / "saved.yaml")
+    assert load_config(tmp_path / "elsewhere" / "saved.yaml") == expected
+
+
+def test_a_base_that_is_missing_wrong_or_the_recipe_itself(tmp_path):
+    path = write(tmp_path, "base: other.yaml\n")
+    start = f"{path}, base: {tmp_path / 'other.yaml'}: "
+    assert refusal(path) == f"{start}there is no such configuration file; check the path"
+    write(tmp_path, "warmup: {step: 1}\n", "other.yaml")
+    assert refusal(path).startswith(f'{start}unknown setting "warmup.step"')
+    write(tmp_path, "base: recipe.yaml\n", "other.yaml")
+    assert refusal(path).endswith(f"{path}: this recipe is its own base; name another, or leave base out")
+    sentence = refusal(write(tmp_path, "base: [a.yaml]\n"))
+    assert sentence.startswith(f"{path}: base is the file name of another recipe, not ")
+
+
 def test_the_command_line_wins_over_the_recipe(tmp_path):
     path = write(tmp_path, "warmup: {steps: 7, warmup_steps: 3}\n")
     config = load_config(path, ["--warmup.steps", "9"])
