@@ -125,7 +125,7 @@ def _similarities(
         encoder = sentence_encoder(str(name), model.device)
     except InputError as error:
         raise InputError(
-            f"{error} The model's decoding.similarity_encoder names it; put it there, or take "
+            f"{error} The model's decoding.similarity_encoder names it; put it there, or summarise with "
             "--candidates 1, which chooses nothing."
         ) from error
     texts = encoder.embed(model.vocabulary.decode([candidate.tokens for row in found for candidate in row]))
