@@ -196,16 +196,18 @@ def _validate_lengths(config: TrainingConfig) -> None:
     if not config.discriminator.language_model:
         for name in ("decoding.fluency_weight", "adversarial.rewards.fluency.weight"):
             _require(config, name, attrgetter(name)(config) == 0, "needs discriminator.language_model = true")
+    for name, encoder in (
+        ("decoding.similarity_weight", "decoding.similarity_encoder"),
+        ("adversarial.rewards.encoder.weight", "adversarial.similarity_encoder"),
+    ):
+        is_there = attrgetter(name)(config) == 0 or bool(attrgetter(encoder)(config))
+        needed = f"needs {encoder}, a folder or Hub name of a network that embeds sentences"
+        _require(config, name, is_there, needed)
     decoding = config.decoding
     if decoding.candidates > decoding.num_beams:
         raise InputError(
             f"decoding.candidates = {decoding.candidates} is above decoding.num_beams = "
             f"{decoding.num_beams}; beam search finds no more"
-        )
-    if decoding.similarity_weight > 0 and not decoding.similarity_encoder:
-        raise InputError(
-            f"decoding.similarity_weight = {decoding.similarity_weight} needs decoding.similarity_encoder, "
-            "a folder or Hub name of a network that embeds sentences"
         )
 
 
@@ -224,11 +226,6 @@ def _validate_adversarial(config: TrainingConfig) -> None:
         0.5 < adversarial.real_label <= 1,
         "must be above 0.5 and at most 1",
     )
-    if adversarial.rewards.encoder.weight > 0 and not adversarial.similarity_encoder:
-        raise InputError(
-            f"adversarial.rewards.encoder.weight = {adversarial.rewards.encoder.weight} needs "
-            "adversarial.similarity_encoder, a folder or Hub name of a network that embeds sentences"
-        )
     for name, reward in adversarial.custom_rewards.items():
         _validate_custom_reward(name, reward)
     hold, drop = adversarial.discriminator_hold_accuracy, adversarial.rollback_drop
