@@ -86,6 +86,7 @@ def own(function, **values):
         ({"decoding__reader_weight": -1.0}, "decoding.reader_weight = -1.0 must not be below 0"),
         ({"decoding__ending_weight": -0.1}, "decoding.ending_weight = -0.1 must not be below 0"),
         ({"decoding__length_slack": -1}, "decoding.length_slack = -1 must be at least 0"),
+        ({"data__share": 0.0}, "data.share = 0.0 must be above 0 and at most 1"),
         ({"noise__graft_share": 1.5}, "noise.graft_share = 1.5 must lie between 0 and 1"),
         ({"tokenizer__held_out": 1.0}, "tokenizer.held_out = 1.0 must be at least 0 and below 1"),
         ({"decoding__fluency_weight": -1.0}, "decoding.fluency_weight = -1.0 must not be below 0"),

@@ -42,6 +42,8 @@ class DataConfig:
     """Columns that may hold a human sentence; the first that a record has is taken."""
     summary_columns: list[str] = field(default_factory=lambda: ["summaries", "summary"])
     """Columns that may hold the reference summary or the list of them."""
+    share: float = 1.0
+    """Share of the texts of each source to learn from, evenly spread; for curves over amounts of text."""
     streaming: bool = False
     """Read documents and human sentences as streams instead of holding them in memory."""
     max_document_tokens: int = 80

@@ -132,6 +132,7 @@ def validate(config: TrainingConfig) -> None:
         _require(config, name, 0 <= attrgetter(name)(config) < 1, "must be at least 0 and below 1")
     for name in _SHARES:
         _require(config, name, 0 <= attrgetter(name)(config) <= 1, "must lie between 0 and 1")
+    _require(config, "data.share", 0 < config.data.share <= 1, "must be above 0 and at most 1")
     share = config.noise.graft_share
     _require(config, "noise.graft_share", share is None or 0 <= share <= 1, "must lie between 0 and 1")
     for name in ("data.normalization.replacements", "noise.irregular_forms"):

@@ -105,6 +105,25 @@ def test_texts_are_normalised_and_empty_ones_dropped(tmp_path, streaming):
     assert [example["text"] for example in texts] == ["one two", "three", "four", "five"]
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_share_of_each_source_is_spread_evenly_and_part_of_larger_ones(tmp_path, streaming):
+    # the empty line is no text, so that it does not count
+    sources = [
+        write(tmp_path / "1.txt", "\n".join("01234567")), write(tmp_path / "2.txt", "a\n\nb\nc\nd\ne\n"),
+    ]  # fmt: skip
+
+    def kept(share):
+        texts = read_texts(
+            sources, ["text"], kind="human", streaming=streaming, normalization=PLAIN, share=share
+        )
+        return "".join(example["text"] for example in texts)
+
+    assert kept(1.0) == "01234567abcde"
+    assert kept(0.5) == "1357bd"
+    assert kept(0.25) == "37d"
+    fails(lambda: kept(0.1), "hold no text of which data.share = 0.1 leaves any: data.human needs some")
+
+
 @pytest.mark.parametrize("seen", [1, 3, 4])
 def test_the_position_of_a_stream_can_be_restored_twice(tmp_path, seen):
     expected = [f"text {number}" for number in range(9)]

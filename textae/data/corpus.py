@@ -88,9 +88,12 @@ def read_texts(
     kind: Kind,
     streaming: bool,
     normalization: NormalizationConfig,
+    share: float = 1.0,
 ) -> "Dataset | IterableDataset":
     """Return a data set with one column ``text``: the normalised texts of all sources, empty ones dropped.
 
+    Of each file or other source the ``share`` is kept, evenly spread; a smaller share is part of a larger one
+    that is a multiple of it.
     Of ``columns``, the first that a record has is taken; a human sentence may also be a list of them. A
     stream has one shard for each file, and its position can be saved and restored (``state_dict``).
 
@@ -111,14 +114,16 @@ def read_texts(
         "kind": kind,
         "streaming": streaming,
         "normalization": normalization,
+        "share": share,
     }
     texts = (example["text"] for example in _generate(expanded, **arguments))
     features = datasets.Features({"text": datasets.Value("string")})
     first = next(texts, None)
     if first is None:
         names = " and ".join(_name(source) for source in sources)
+        of_share = f" of which data.share = {share} leaves any" if share < 1 else ""
         raise InputError(
-            f"{names} {'holds' if len(sources) == 1 else 'hold'} no text: data.{kind} needs some"
+            f"{names} {'holds' if len(sources) == 1 else 'hold'} no text{of_share}: data.{kind} needs some"
         )
     if streaming:
         # The list of sources is what makes the shards; everything that is no list is passed on whole.
@@ -134,13 +139,17 @@ def _generate(
     kind: Kind,
     streaming: bool,
     normalization: NormalizationConfig,
+    share: float,
 ) -> Iterator[dict[str, str]]:
     for source in sources:
+        count = 0
         for record in read_records(source, kind=kind, streaming=streaming):
             values = record.texts(columns) if kind == "human" else [record.text(columns)]
             for value in values:
                 if text := normalize(value, normalization):
-                    yield {"text": text}
+                    count += 1
+                    if int(count * share) > int((count - 1) * share):
+                        yield {"text": text}
 
 
 def read_pairs(

@@ -90,10 +90,12 @@ def choose(
     for begin in range(0, len(pairs), BATCH):
         chunk = pairs[begin : begin + BATCH]
         codes = [candidate.tokens for _, candidate in chunk]
-        target = model.sentences([ids for ids, _ in chunk])
-        source = pad_texts(codes, model.vocabulary, model.device)
-        log_probabilities = model.reconstructor.document_log_probabilities(source, target)
-        restored = log_probabilities.sum(1) / target.mask.sum(1)
+        restored = torch.zeros(len(chunk), device=model.device)
+        if weights.reconstruction_weight:
+            target = model.sentences([ids for ids, _ in chunk])
+            source = pad_texts(codes, model.vocabulary, model.device)
+            log_probabilities = model.reconstructor.document_log_probabilities(source, target)
+            restored = log_probabilities.sum(1) / target.mask.sum(1)
         read, ends, fluent = log_odds(model.discriminator, model.sentences(codes))
         own = torch.tensor([candidate.log_probability for _, candidate in chunk], device=model.device)
         total = (

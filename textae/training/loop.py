@@ -105,9 +105,15 @@ class Training:
             kind="documents",
             streaming=streaming,
             normalization=normalization,
+            share=data.share,
         )
         self.human_texts = read_texts(
-            data.human, data.human_columns, kind="human", streaming=streaming, normalization=normalization
+            data.human,
+            data.human_columns,
+            kind="human",
+            streaming=streaming,
+            normalization=normalization,
+            share=data.share,
         )
         columns = (data.document_columns, data.summary_columns, normalization)
         self.training_pairs = read_pairs(data.pairs, *columns) if data.pairs else []
