@@ -49,6 +49,7 @@ def own(function, **values):
             "adversarial.rewards.kl.weight = -0.1 must not be below 0",
         ),
         ({"warmup__pair_share": 1.5}, "warmup.pair_share = 1.5 must lie between 0 and 1"),
+        ({"adversarial__warm_share": 1.1}, "adversarial.warm_share = 1.1 must lie between 0 and 1"),
         ({"adversarial__pair_share": -0.1}, "adversarial.pair_share = -0.1 must lie between 0 and 1"),
         ({"adversarial__pair_weight": -1.0}, "adversarial.pair_weight = -1.0 must not be below 0"),
         ({"adversarial__replay_size": -1}, "adversarial.replay_size = -1 must be at least 0"),

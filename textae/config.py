@@ -314,6 +314,8 @@ class AdversarialConfig:
     """Weight of the cross-entropies of pairs beside the losses of samples."""
     denoising_weight: float = 0.0
     """Weight of the warm-up's loss of the encoder, on the step's human sentences, beside the rewards."""
+    warm_share: float = 0.0
+    """Share of the weights after warm-up in the encoder that is evaluated and saved; the rest are trained."""
     rollback_drop: float | None = None
     """Go back to the best weights when what is watched falls by more than this below its best; null: no."""
     rollback_signal: Literal["valid", "reward"] = "valid"

@@ -94,6 +94,7 @@ _SHARES = (
     "warmup.pseudo_summary_share",
     "warmup.pair_share",
     "adversarial.pair_share",
+    "adversarial.warm_share",
     "noise.similar_documents",
     "noise.document_forms",
     "adversarial.reader_discount",

@@ -3,7 +3,7 @@
 import copy
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from textae.training.collapse import CollapseSigns
 from textae.training.denoising import NoisySentences
 from textae.training.estimator import Estimator
 from textae.training.estimators import ESTIMATORS
+from textae.training.interpolation import interpolated
 from textae.training.launch import join_processes
 from textae.training.lengths import UNLEARNED, unlearned_lengths
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
@@ -192,7 +193,7 @@ class Training:
                 logger.info("%s: %s parameters", network, f"{count:,}")
 
     def _start_adversarial(self) -> None:
-        """Freeze a copy of the warm encoder as the reference of the KL divergence."""
+        """Freeze a copy of the warm encoder: the reference of the KL divergence, and a part of the result."""
         if self.step > self.config.warmup.steps:
             warm = TextAutoencoder.from_pretrained(self.origin / "warm", self.accelerator.device)
             reference: Encoder = warm.encoder
@@ -201,6 +202,11 @@ class Training:
         self.estimator = ESTIMATORS[self.config.adversarial.estimator](
             self.config, self.vocabulary, reference, self.token_weights, self.reduce, self.reward_models
         )
+
+    def _as_result(self) -> AbstractContextManager[None]:
+        """Within, the encoder is what a run would give if it ended now."""
+        warm = None if self.estimator is None else self.estimator.reference
+        return interpolated(self.model.encoder, warm, self.config.adversarial.warm_share)
 
     # One step ------------------------------------------------------------------------------------
 
@@ -311,7 +317,8 @@ class Training:
         if not texts:
             count = self.config.run.sample_documents
             texts = [row["text"] for row in self.document_texts.take(count)]
-        summaries = self.model.summarize(texts)
+        with self._as_result():
+            summaries = self.model.summarize(texts)
         for text, summary, restored in zip(texts, summaries, self.model.reconstruct(summaries), strict=True):
             logger.info("step %d\n  document:       %s\n  summary:        %s\n  reconstruction: %s",
                         self.step, text, summary, restored)  # fmt: skip
@@ -322,7 +329,8 @@ class Training:
             return
         score = 0.0
         if self.is_main:
-            scores = self.evaluate(self.model, self.pairs)
+            with self._as_result():
+                scores = self.evaluate(self.model, self.pairs)
             self.metrics.write(self.step, {f"valid/{name}": float(value) for name, value in scores.items()})
             shown = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
             logger.info("step %d, valid: %s", self.step, shown)
@@ -330,7 +338,8 @@ class Training:
             if score > self.best:
                 self.best = score
                 if self.step > self.config.warmup.steps or self.config.adversarial.steps == 0:
-                    self.model.save_pretrained(self.output / "best")
+                    with self._as_result():
+                        self.model.save_pretrained(self.output / "best")
         self.accelerator.wait_for_everyone()
         if self.rollback.watches("valid") and self.step >= self.config.warmup.steps:
             # Only the main process scores; all of them go back.
@@ -383,7 +392,10 @@ class Training:
         if self.is_main:
             if (self.output / "best").is_dir():
                 self.model = TextAutoencoder.from_pretrained(self.output / "best", self.accelerator.device)
-            self.model.save_pretrained(self.output)
+                self.model.save_pretrained(self.output)
+            else:
+                with self._as_result():
+                    self.model.save_pretrained(self.output)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self.output
