@@ -4,6 +4,7 @@ import copy
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +100,10 @@ class Training:
 
     def _read_data(self) -> None:
         data = self.config.data
-        normalization, streaming = data.normalization, data.streaming
-        self.document_texts = read_texts(
-            data.documents,
-            data.document_columns,
-            kind="documents",
-            streaming=streaming,
-            normalization=normalization,
-            share=data.share,
-        )
-        self.human_texts = read_texts(
-            data.human,
-            data.human_columns,
-            kind="human",
-            streaming=streaming,
-            normalization=normalization,
-            share=data.share,
-        )
+        normalization = data.normalization
+        read = partial(read_texts, streaming=data.streaming, normalization=normalization, share=data.share)
+        self.document_texts = read(data.documents, data.document_columns, kind="documents")
+        self.human_texts = read(data.human, data.human_columns, kind="human")
         columns = (data.document_columns, data.summary_columns, normalization)
         self.training_pairs = read_pairs(data.pairs, *columns) if data.pairs else []
         self.pairs: list[Pair] = []
