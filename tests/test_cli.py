@@ -208,10 +208,10 @@ def test_the_model_goes_to_the_accelerator_if_there_is_one(monkeypatch):
         textae.models.autoencoder.TextAutoencoder, "from_pretrained", lambda path, device: (path, device)
     )
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    assert commands._load_model("m") == ("m", None)
+    assert commands.load_model("m") == ("m", None)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
-    assert commands._load_model("m") == ("m", torch.device("cuda"))
+    assert commands.load_model("m") == ("m", torch.device("cuda"))
 
 
 def test_evaluate_predictions(scored, capsys):

@@ -202,5 +202,5 @@ def test_public_names_are_what_they_say():
     assert set(textae.__all__) <= set(dir(textae))
     assert textae.TextAutoencoder.__name__ == "TextAutoencoder"
     assert textae.Rouge.__name__ == "Rouge"
-    with pytest.raises(AttributeError, match="module 'textae' has no attribute 'Autoencoder'"):
-        _ = textae.Autoencoder
+    with pytest.raises(AttributeError, match="module 'textae' has no attribute 'Autoencode'"):
+        _ = textae.Autoencode

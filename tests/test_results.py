@@ -179,7 +179,7 @@ def test_nothing_is_written_twice(trained, written, tmp_path, monkeypatch):
         loaded.append(path)
         return TextAutoencoder.from_pretrained(path)
 
-    monkeypatch.setattr(commands, "_load_model", load)
+    monkeypatch.setattr(commands, "load_model", load)
     assert main([*words, "--output", str(tmp_path / "again")]) == 0
     assert loaded == []
     assert json.loads((tmp_path / "again.json").read_text(encoding="utf-8")) == content
@@ -228,7 +228,7 @@ def test_what_cannot_be_is_refused_before_any_model_is_asked(
     recipe, (first, _) = trained
     other = tmp_path / "other.jsonl"
     other.write_text('{"id": "a", "output": "x"}\n')
-    monkeypatch.setattr(commands, "_load_model", lambda path: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(commands, "load_model", lambda path: pytest.fail("a model was loaded"))
     options = {"--config": [str(recipe)], "--runs": [str(first)], "--data": ["newswire:test:5"]}
     options |= {"--output": [str(tmp_path / "out")], **change}
     words = [word for option, values in options.items() for word in (option, *values)]

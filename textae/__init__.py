@@ -11,13 +11,26 @@ if TYPE_CHECKING:
     from textae.errors import InputError
     from textae.evaluation.rouge import Rouge
     from textae.models.autoencoder import TextAutoencoder
+    from textae.models.base import Autoencoder
+    from textae.models.code_autoencoder import CodeAutoencoder
     from textae.settings import load_config
 
 __version__ = "0.1.0"
 
-__all__ = ["InputError", "Rouge", "TextAutoencoder", "TrainingConfig", "__version__", "load_config"]
+__all__ = [
+    "Autoencoder",
+    "CodeAutoencoder",
+    "InputError",
+    "Rouge",
+    "TextAutoencoder",
+    "TrainingConfig",
+    "__version__",
+    "load_config",
+]
 
 _MODULES = {
+    "Autoencoder": "textae.models.base",
+    "CodeAutoencoder": "textae.models.code_autoencoder",
     "InputError": "textae.errors",
     "Rouge": "textae.evaluation.rouge",
     "TextAutoencoder": "textae.models.autoencoder",

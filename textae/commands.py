@@ -79,7 +79,7 @@ def summarize(arguments: Namespace) -> None:
         raise InputError("--temperature and --seed are for --sample; add it or leave them out")
     if is_main_process():  # one process writes the file; the others of a launch have nothing to do
         source = _input(arguments)
-        model = _load_model(arguments.model)
+        model = load_model(arguments.model)
         from textae.inference.corpus import summarize_corpus
 
         summarize_corpus(model, source, arguments.output, **_corpus_options(arguments), **decoding)
@@ -89,7 +89,7 @@ def reconstruct(arguments: Namespace) -> None:
     """Restore documents from their summaries: one for each, in order."""
     if is_main_process():
         source = _input(arguments)
-        model = _load_model(arguments.model)
+        model = load_model(arguments.model)
         from textae.inference.corpus import reconstruct_corpus
 
         reconstruct_corpus(model, source, arguments.output, **_corpus_options(arguments))
@@ -99,12 +99,12 @@ def export(arguments: Namespace) -> None:
     """Write a trained model anew, with smaller weights, to pass it on; its model card is kept."""
     if not is_main_process():
         return
-    from textae.models.autoencoder import TextAutoencoder
+    from textae.models.base import Autoencoder
     from textae.models.saving import CARD, DTYPES, model_folder
 
     folder = model_folder(arguments.model)
     card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
-    model = TextAutoencoder.from_pretrained(folder)
+    model = Autoencoder.from_pretrained(folder)
     model.save_pretrained(arguments.output, dtype=DTYPES[arguments.dtype], card=card)
 
 
@@ -190,7 +190,7 @@ def results(arguments: Namespace) -> None:
         arguments.runs,
         arguments.data,
         arguments.output,
-        _load_model,
+        load_model,
         published,
         questions,
     )
@@ -284,7 +284,7 @@ def _score_models(arguments: Namespace, protocol: dict[str, Any]) -> dict[str, A
     *_, longest = wishes
     reports = {}
     for name, path in models.items():
-        model = _load_model(path)
+        model = load_model(path)
         for length, wish in wishes.items():
             # The table takes from the last report alone what a model says of the baselines, and the examples.
             is_last = (name, length) == (last, longest)
@@ -317,7 +317,7 @@ def _audit_model(arguments: Namespace) -> dict[str, Any]:
     options = _given(arguments, names)
     if arguments.document_column is not None:
         options["document_columns"] = arguments.document_column
-    model = _load_model(arguments.model)
+    model = load_model(arguments.model)
     from textae.evaluation.audit import audit_model
 
     return audit_model(model, arguments.data, **options)
@@ -399,11 +399,19 @@ def _given(arguments: Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
-def _load_model(path: str | None) -> Any:
-    """Load a model, the shipped one if none is named, onto the accelerator if there is one."""
+def load_model(path: str | None, *, any_code: bool = False, of_numbers: bool = False) -> Any:
+    """Load a model, the shipped one if none is named, onto the accelerator if there is one.
+
+    Its code is text, or anything with ``any_code``, or anything but text with ``of_numbers``.
+
+    Raises:
+        InputError: if there is no such model.
+    """
     import torch
 
     from textae.models.autoencoder import TextAutoencoder
+    from textae.models.base import Autoencoder
+    from textae.models.code_autoencoder import CodeAutoencoder
     from textae.models.saving import SHIPPED
 
     if path is None:
@@ -415,4 +423,5 @@ def _load_model(path: str | None) -> Any:
         )
 
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return TextAutoencoder.from_pretrained(path, device=device)
+    wanted = Autoencoder if any_code else CodeAutoencoder if of_numbers else TextAutoencoder
+    return wanted.from_pretrained(path, device=device)

@@ -95,6 +95,43 @@ class NetworkConfig:
 
 
 @dataclass
+class CodeConfig:
+    """What stands between document and document. All but text has one phase of training, the warm-up."""
+
+    kind: Literal["text", "vector", "gaussian", "vq", "split"] = "text"
+    """Text to summarise, or one kind of numbers: configs/README.md tells what each is good for."""
+    vectors: int = 1
+    """Vectors, or discrete codes, of one document."""
+    width: int = 256
+    """Numbers in each of them."""
+    slots: int = 8
+    """States that each is unfolded to for the reconstructor to read."""
+    bag_weight: float = 1.0
+    """Weight of also naming a document's words in no order, from the code alone; 0 leaves it out."""
+    kl_weight: float = 1.0
+    """With gaussian, weight of the divergence from the prior."""
+    kl_steps: int = 1000
+    """With gaussian, steps over which that weight rises from 0."""
+    free_bits: float = 0.1
+    """With gaussian, nats of each number that cost nothing, so that it is used (Kingma et al. 2016)."""
+    codebook_size: int = 512
+    """With vq, number of discrete codes."""
+    codebook_decay: float = 0.99
+    """With vq, decay of the running means that the codebook's entries are."""
+    commitment_weight: float = 0.25
+    """With vq, weight of the distance of the encoder's vectors from their codes."""
+    style_width: int = 32
+    """With split, how many of the width's numbers are style; the rest are content."""
+    source_weight: float = 1.0
+    """With split, weight of telling the source from style, and of not telling it from content."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the code is text, which summarises; anything else is numbers."""
+        return self.kind == "text"
+
+
+@dataclass
 class DiscriminatorConfig:
     """The adversarial reader."""
 
@@ -184,6 +221,14 @@ class NoiseConfig:
     """Words move by about this many positions; more teaches the encoder to scramble."""
     drop: float = 0.1
     """Share of the sentence's own words that are removed from the input and so must be put back."""
+    document_mask: float = 0.0
+    """Share of a document's tokens that the network sees hidden; it restores the clean document."""
+    document_delete: float = 0.0
+    """Share of them that it does not see at all."""
+    document_replace: float = 0.0
+    """Share of them that it sees replaced by another document's."""
+    document_shuffle: float = 0.0
+    """It sees them moved by about this many positions."""
     reconstructor_word_dropout: float = 0.3
     """Share of the reconstructor's decoder input that is masked, so that it must read the summary."""
 
@@ -384,6 +429,8 @@ class AutoencoderConfig:
     """Document to summary."""
     reconstructor: NetworkConfig = field(default_factory=NetworkConfig)
     """Summary to document."""
+    code: CodeConfig = field(default_factory=CodeConfig)
+    """What stands between document and document."""
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     """The adversarial reader."""
     length: LengthConfig = field(default_factory=LengthConfig)
@@ -396,6 +443,8 @@ class AutoencoderConfig:
     """The networks read no more of a document; of longer ones what decoding.long_documents says."""
     max_human_tokens: int = 24
     """Longest human sentence that the networks have seen."""
+    sources: list[str] = field(default_factory=list)
+    """Names of the sources that documents came from, as the recipe had them."""
 
 
 @dataclass
@@ -410,6 +459,8 @@ class TrainingConfig:
     """Document to summary."""
     reconstructor: NetworkConfig = field(default_factory=NetworkConfig)
     """Summary to document."""
+    code: CodeConfig = field(default_factory=CodeConfig)
+    """What stands between document and document."""
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     """The adversarial reader."""
     length: LengthConfig = field(default_factory=LengthConfig)

@@ -100,7 +100,7 @@ def test_texts_are_normalised_and_empty_ones_dropped(tmp_path, streaming):
         sources, ["article", "body"], kind="documents", streaming=streaming, normalization=settings
     )
     assert isinstance(texts, datasets.IterableDataset if streaming else datasets.Dataset)
-    assert texts.column_names == ["text"]
+    assert texts.column_names == ["text", "source"]
     assert [example["text"] for example in texts] == ["one two", "three", "four", "five"]
     assert [example["text"] for example in texts] == ["one two", "three", "four", "five"]
 

@@ -160,7 +160,7 @@ def test_a_save_that_fails_half_way_leaves_the_old_model(saved, tiny_vocabulary,
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("textae.models.autoencoder.save_model", full)
+    monkeypatch.setattr("textae.models.base.save_model", full)
     with pytest.raises(InputError, match=r"cannot be written there \(No space left on device\)\.$"):
         other.save_pretrained(saved)
     assert {file.name: file.read_bytes() for file in saved.iterdir()} == before

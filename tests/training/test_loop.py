@@ -13,6 +13,7 @@ from textae.models.autoencoder import TextAutoencoder
 from textae.settings import load_config
 from textae.training import loop
 from textae.training.loop import train
+from textae.training.text_code import TextTraining
 
 
 def lines(folder):
@@ -270,7 +271,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_gives_the_log_back(tmp_path
 def test_more_than_one_process_reads_only_its_own_rows(tmp_path, make_config, monkeypatch):
     """The rows of all processes are all rows; where there are too few, no process is left without one."""
     config = make_config(tmp_path, warmup={"steps": 1}, adversarial={"steps": 0})
-    training = loop.Training(config, None, None)
+    training = TextTraining(config, None, None)
     training.streams.open("warm-up")
     seen = []
 

@@ -3,7 +3,7 @@
 import pytest
 
 from textae.config import OptimizerConfig, TrainingConfig
-from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
+from textae.training.optimizer import build_optimizer, learning_rates, set_learning_rates
 
 
 def test_learning_rates_of_both_phases():
@@ -47,7 +47,9 @@ def test_each_parameter_is_in_one_group_and_only_matrices_decay(model):
     kept = next(p for p in model.encoder.parameters() if p.dim() >= 2)
     kept.requires_grad_(True)
     optimizer = build_optimizer(model, OptimizerConfig(weight_decay=0.5, adam_beta1=0.8, adam_beta2=0.9))
-    assert [group["network"] for group in optimizer.param_groups] == [n for n in NETWORKS for _ in range(2)]
+    assert [group["network"] for group in optimizer.param_groups] == [
+        n for n in model.parts() for _ in range(2)
+    ]
     seen = [p for group in optimizer.param_groups for p in group["params"]]
     wanted = [p for p in model.parameters() if p.requires_grad]
     assert sorted(map(id, seen)) == sorted(map(id, wanted))

@@ -64,10 +64,11 @@ def join_rows(first: TokenBatch, second: TokenBatch, pad: int) -> TokenBatch:
 
 @dataclass(frozen=True)
 class Example:
-    """A text and its token ids."""
+    """A text, its token ids, and the number of the source that it came from."""
 
     text: str
     ids: list[int]
+    source: int = 0
 
 
 class BatchStream:
@@ -78,7 +79,7 @@ class BatchStream:
     position, so that ``state_dict`` is small and a restored stream goes on exactly.
 
     Args:
-        texts: dataset with a ``text`` column, in memory or streaming.
+        texts: dataset with a ``text`` column and, maybe, ``source``, in memory or streaming.
         batch_size: most examples in a batch.
         tokens_per_batch: most tokens in a batch, padding included; None for no such limit.
         max_tokens: longer texts are cut, or left out if ``drop_long``.
@@ -110,14 +111,15 @@ class BatchStream:
         if isinstance(texts, datasets.IterableDataset):
             self.source = _Stream(texts, seed, self._examples)
         else:
-            self.source = _Memory(self._examples(list(texts["text"])), seed)
+            numbers = texts["source"] if "source" in texts.column_names else [0] * len(texts)
+            self.source = _Memory(self._examples(list(texts["text"]), list(numbers)), seed)
         self.source_state = self.source.state_dict()
 
-    def _examples(self, texts: list[str]) -> list[Example]:
+    def _examples(self, texts: list[str], sources: list[int]) -> list[Example]:
         rows = self.vocabulary.encode(texts)
         return [
-            Example(text, row[: self.max_tokens])
-            for text, row in zip(texts, rows, strict=True)
+            Example(text, row[: self.max_tokens], source)
+            for text, row, source in zip(texts, rows, sources, strict=True)
             if row and not (self.drop_long and len(row) > self.max_tokens)
         ]
 
@@ -214,10 +216,12 @@ class _Stream:
         result: list[Example] = []
         barren_epochs = 0
         while len(result) < count:
-            texts = [row["text"] for row in islice(self.iterator, count - len(result))]
-            self.taken += len(texts)
-            result.extend(self.examples(texts))
-            if not texts:
+            rows = list(islice(self.iterator, count - len(result)))
+            self.taken += len(rows)
+            result.extend(
+                self.examples([row["text"] for row in rows], [row.get("source", 0) for row in rows])
+            )
+            if not rows:
                 barren_epochs += not result
                 if barren_epochs == 2:
                     raise InputError(NOTHING_LEFT)

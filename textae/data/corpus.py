@@ -90,8 +90,9 @@ def read_texts(
     normalization: NormalizationConfig,
     share: float = 1.0,
 ) -> "Dataset | IterableDataset":
-    """Return a data set with one column ``text``: the normalised texts of all sources, empty ones dropped.
+    """Return a data set of the normalised texts of all sources, empty ones dropped.
 
+    Its columns are ``text``, and ``source``: which of ``sources`` the text came from, counted from 0.
     Of each file or other source the ``share`` is kept, evenly spread; a smaller share is part of a larger one
     that is a multiple of it.
     Of ``columns``, the first that a record has is taken; a human sentence may also be a list of them. A
@@ -116,8 +117,10 @@ def read_texts(
         "normalization": normalization,
         "share": share,
     }
-    texts = (example["text"] for example in _generate(expanded, **arguments))
-    features = datasets.Features({"text": datasets.Value("string")})
+    numbers = [number for number, source in enumerate(sources) for _ in expand_sources([source])]
+    numbered = list(zip(numbers, expanded, strict=True))
+    texts = _generate(numbered, **arguments)
+    features = datasets.Features({"text": datasets.Value("string"), "source": datasets.Value("int64")})
     first = next(texts, None)
     if first is None:
         names = " and ".join(_name(source) for source in sources)
@@ -128,20 +131,20 @@ def read_texts(
     if streaming:
         # The list of sources is what makes the shards; everything that is no list is passed on whole.
         return datasets.IterableDataset.from_generator(
-            _generate, features=features, gen_kwargs={"sources": expanded, **arguments}
+            _generate, features=features, gen_kwargs={"sources": numbered, **arguments}
         )
-    return datasets.Dataset.from_dict({"text": [first, *texts]}, features=features)
+    return datasets.Dataset.from_list([first, *texts], features=features)
 
 
 def _generate(
-    sources: list[str],
+    sources: list[tuple[int, str]],
     columns: tuple[str, ...],
     kind: Kind,
     streaming: bool,
     normalization: NormalizationConfig,
     share: float,
-) -> Iterator[dict[str, str]]:
-    for source in sources:
+) -> Iterator[dict[str, Any]]:
+    for number, source in sources:
         count = 0
         for record in read_records(source, kind=kind, streaming=streaming):
             values = record.texts(columns) if kind == "human" else [record.text(columns)]
@@ -149,7 +152,7 @@ def _generate(
                 if text := normalize(value, normalization):
                     count += 1
                     if int(count * share) > int((count - 1) * share):
-                        yield {"text": text}
+                        yield {"text": text, "source": number}
 
 
 def read_pairs(

@@ -52,6 +52,38 @@ def corrupt_sentence(
     return insert_fragments(result, other, config, generator)
 
 
+def corrupt_tokens(
+    ids: list[int], other: list[int], config: NoiseConfig, mask: int, generator: random.Random
+) -> list[int]:
+    """A noisy form of a document's token ids: shuffled, and tokens left out, masked or replaced.
+
+    A document that is restored from a noisy form has to be understood and not only copied (Vincent et al.
+    2008; Hill et al. 2016). At least one token is left.
+
+    Args:
+        ids: the document's.
+        other: of a document whose tokens may stand in their place.
+        config: ``document_shuffle``, ``document_delete``, ``document_mask``, ``document_replace``.
+        mask: the token for what is hidden.
+        generator: of all chance.
+    """
+    if config.document_shuffle > 0:
+        keys = [position + generator.gauss(0.0, config.document_shuffle / 2) for position in range(len(ids))]
+        ids = [ids[i] for i in sorted(range(len(ids)), key=keys.__getitem__)]
+    result = []
+    for token in ids:
+        draw = generator.random()
+        if draw < config.document_delete:
+            continue
+        draw -= config.document_delete
+        if draw < config.document_mask:
+            token = mask
+        elif draw - config.document_mask < config.document_replace and other:
+            token = generator.choice(other)
+        result.append(token)
+    return result or ids[:1]
+
+
 def break_sentence(words: list[str], generator: random.Random) -> list[str]:
     """Make a human sentence unreadable: shuffled, with a word repeated or words missing, or turned about."""
     kind = generator.randrange(4)

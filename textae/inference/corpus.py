@@ -57,7 +57,7 @@ def summarize_corpus(
 
     selects = model.config.decoding.long_documents == "select"
     names = ("document", "summary")
-    return _transform(model, write, source, output, columns, batch_size, names, selects)
+    return transform(model, write, source, output, columns, batch_size, names, selects)
 
 
 def reconstruct_corpus(
@@ -77,17 +77,17 @@ def reconstruct_corpus(
     def write(texts: list[str]) -> list[str]:
         return model.reconstruct(texts, batch_size=batch_size, **decoding)
 
-    return _transform(model, write, source, output, columns, batch_size, names=("summary", "document"))
+    return transform(model, write, source, output, columns, batch_size, names=("summary", "document"))
 
 
-def _transform(
+def transform(
     model: Any,
     write: Callable[[list[str]], list[str]],
     source: str,
     output: str,
-    columns: Sequence[str],
-    batch_size: int,
-    names: tuple[str, str],
+    columns: Sequence[str] = DOCUMENT_COLUMNS,
+    batch_size: int = 64,
+    names: tuple[str, str] = ("document", "document"),
     selects: bool = False,
 ) -> dict[str, int]:
     """Read ``names[0]`` from ``source``, let ``write`` make ``names[1]`` of it, save that to ``output``.
@@ -102,7 +102,7 @@ def _transform(
         records = read_records(source)
         bar = stack.enter_context(tqdm(unit=" records", disable=not sys.stderr.isatty()))
         save: Callable[[list[Row]], None] | None = None
-        for chunk in _chunks(records, max(CHUNK, batch_size)):
+        for chunk in chunks(records, max(CHUNK, batch_size)):
             if save is None:
                 save = stack.enter_context(_writer(output, stream, names[1], chunk))
             texts = [record.text(columns) for record in chunk]
@@ -139,7 +139,8 @@ def _say(count: int, name: str, what: str) -> str:
     return f"1 {name} was {what}" if count == 1 else f"{count} {plural} were {what}"
 
 
-def _chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+def chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    """Cut records into lists of ``size``, the last of which may be shorter."""
     iterator = iter(records)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk

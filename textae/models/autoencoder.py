@@ -1,51 +1,29 @@
 """TextAutoencoder: the one module that holds encoder, reconstructor and discriminator."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from safetensors.torch import load_model, save_model
 from torch import nn
 
 from textae.config import AutoencoderConfig
-from textae.data.batches import TokenBatch, pad_rows
-from textae.data.long_documents import condense
 from textae.data.normalization import normalize
-from textae.data.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
+from textae.data.tokenizer import Vocabulary
 from textae.data.words import count_words, join_words, split_words
 from textae.errors import InputError
-from textae.models.backbone import Backbone, build_network
+from textae.models.backbone import Backbone, build_network, check_positions, positions_for
+from textae.models.base import Autoencoder, evaluating
 from textae.models.decoding import decode, pad_texts
 from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
-from textae.models.generation import (
-    EXTRA_POSITIONS,
-    check,
-    reconstruction_decoding,
-    summary_decoding,
-    summary_lengths,
-)
+from textae.models.generation import check, reconstruction_decoding, summary_decoding, summary_lengths
 from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs, RelaxedInputs
 from textae.models.model_card import model_card
 from textae.models.reconstructor import Reconstructor
 from textae.models.relaxation import relaxed_forward
 from textae.models.reranking import choose, find_candidates, shorter_wishes
-from textae.models.saving import (
-    CARD,
-    SHIPPED,
-    WEIGHTS,
-    model_folder,
-    new_files,
-    read_configuration,
-    rounded,
-    write_configuration,
-)
-
-T = TypeVar("T")
 
 
-class TextAutoencoder(nn.Module):
+class TextAutoencoder(Autoencoder):
     """An autoencoder whose code is text (Wang and Lee, EMNLP 2018).
 
     Example:
@@ -54,34 +32,42 @@ class TextAutoencoder(nn.Module):
         ['fire destroys old mill in port ellin']
     """
 
+    purpose = "summarising"
+
     def __init__(
-        self, config: AutoencoderConfig, vocabulary: Vocabulary, networks: tuple[Any, Any] | None = None
+        self, config: AutoencoderConfig, vocabulary: Vocabulary, networks: dict[str, Any] | None = None
     ):
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         longest = max(config.max_document_tokens, config.max_human_tokens, config.length.maximum_tokens)
-        # Noise lengthens a sentence, and special tokens stand around every text.
-        positions = 2 * longest + 16
-        encoder, reconstructor = networks or (
-            build_network(config.encoder, vocabulary, positions),
-            build_network(config.reconstructor, vocabulary, positions),
+        self.positions = positions_for(longest)
+        networks = networks or {
+            name: build_network(getattr(config, name), vocabulary, self.positions)
+            for name in ("encoder", "reconstructor")
+        }
+        self.encoder = Encoder(Backbone(networks["encoder"]), config.encoder, vocabulary)
+        self.reconstructor = Reconstructor(
+            Backbone(networks["reconstructor"]), config.reconstructor, vocabulary
         )
-        self.encoder = Encoder(Backbone(encoder), config.encoder, vocabulary)
-        self.reconstructor = Reconstructor(Backbone(reconstructor), config.reconstructor, vocabulary)
-        self.positions = positions
         for part in (self.encoder, self.reconstructor):
-            limit = part.backbone.positions
-            if limit is not None and longest + EXTRA_POSITIONS > limit:
-                raise InputError(
-                    f"Texts of up to {longest} tokens are asked for, but a network has {limit} positions; "
-                    f"set data.max_document_tokens to at most {limit - EXTRA_POSITIONS}."
-                )
-        self.discriminator = Discriminator(config.discriminator, len(vocabulary), positions)
+            check_positions(part.backbone, longest)
+        self.discriminator = Discriminator(config.discriminator, len(vocabulary), self.positions)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
+    def networks(self) -> dict[str, Any]:
+        """The Hugging Face networks of encoder and reconstructor."""
+        return {name: getattr(self, name).backbone.network for name in ("encoder", "reconstructor")}
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Encoder, reconstructor and discriminator."""
+        return {
+            "encoder": self.encoder,
+            "reconstructor": self.reconstructor,
+            "discriminator": self.discriminator,
+        }
+
+    def card(self, results: str) -> str:
+        """Markdown of the model card."""
+        return model_card(self.config, sum(p.numel() for p in self.parameters()), results)
 
     def forward(self, inputs: AutoencoderInputs | RelaxedInputs) -> AutoencoderOutputs:
         """Run all three networks, so that one backward pass trains all three.
@@ -134,28 +120,6 @@ class TextAutoencoder(nn.Module):
         return Reconstructor(Backbone(network), settings, self.vocabulary).to(self.device)
 
     # What people do with a model -----------------------------------------------------------------
-
-    def prepare(self, texts: list[str], max_tokens: int | None = None) -> list[list[int]]:
-        """Normalise and tokenise texts; longer ones are cut at ``max_tokens``."""
-        cleaned = [normalize(text, self.config.normalization) for text in texts]
-        return self.vocabulary.encode(cleaned, max_tokens)
-
-    def read_documents(self, documents: list[str]) -> list[list[int]]:
-        """Token ids of what the network reads of each document, ``config.max_document_tokens`` at most.
-
-        Of longer ones these are their most central sentences, or their beginning, as
-        ``config.decoding.long_documents`` says.
-        """
-        rows, window = self.prepare(documents), self.config.max_document_tokens
-        if self.config.decoding.long_documents == "select":
-            for i, row in enumerate(rows):
-                if len(row) > window:
-                    rows[i] = condense(documents[i], self.vocabulary, self.config.normalization, window)
-        return [row[:window] for row in rows]
-
-    def count_tokens(self, texts: list[str]) -> list[int]:
-        """Number of tokens of each text, uncut; the network's window is ``config.max_document_tokens``."""
-        return [len(row) for row in self.prepare(texts)]
 
     @torch.no_grad()
     def summarize(
@@ -271,6 +235,23 @@ class TextAutoencoder(nn.Module):
         return self._by_length(rows, batch_size, write, "")
 
     @torch.no_grad()
+    def embed(self, documents: list[str], *, batch_size: int = 64) -> torch.Tensor:
+        """The encoder's states, their mean over each document's tokens: (N, W) in float32, order kept.
+
+        Of an empty document they are zeros.
+        """
+        rows = self.read_documents(documents)
+        width = self.encoder.backbone.width
+
+        def pool(chosen: list[int]) -> list[torch.Tensor]:
+            source = self.encoder.read(pad_texts([rows[i] for i in chosen], self.vocabulary, self.device))
+            kept = source.mask[..., None].to(source.states.dtype)
+            return list(((source.states * kept).sum(1) / kept.sum(1)).float().cpu())
+
+        vectors = self._by_length(rows, batch_size, pool, torch.zeros(width))
+        return torch.stack(vectors) if vectors else torch.zeros(0, width)
+
+    @torch.no_grad()
     def readability(self, sentences: list[str], *, batch_size: int = 256) -> list[float]:
         """The discriminator's probability that a human wrote each sentence (mean over its prefixes)."""
 
@@ -316,7 +297,7 @@ class TextAutoencoder(nn.Module):
         order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
         losses = [0.0] * len(rows)
         reader = self.reconstructor if reconstructor is None else reconstructor
-        with _evaluating(self), _evaluating(reader):
+        with evaluating(self), evaluating(reader):
             for begin in range(0, len(order), batch_size):
                 chosen = order[begin : begin + batch_size]
                 source = pad_texts([codes[i] for i in chosen], self.vocabulary, self.device)
@@ -327,109 +308,9 @@ class TextAutoencoder(nn.Module):
                     losses[i] = loss
         return losses
 
-    def sentences(self, rows: list[list[int]]) -> TokenBatch:
-        """Rows of ids, each with the end token, padded: what networks write and the discriminator reads."""
-        return pad_rows([[*row, self.vocabulary.end] for row in rows], self.vocabulary.pad, self.device)
-
-    def _by_length(
-        self, rows: list[list[int]], batch_size: int, work: Callable[[list[int]], list[T]], empty: T
-    ) -> list[T]:
-        """Apply ``work`` to the numbers of rows of similar length and put the results back in order."""
-        check(batch_size >= 1, "batch_size", batch_size, "at least 1")
-        results = [empty] * len(rows)
-        order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
-        with _evaluating(self):
-            for begin in range(0, len(order), batch_size):
-                chosen = order[begin : begin + batch_size]
-                for i, result in zip(chosen, work(chosen), strict=True):
-                    results[i] = result
-        return results
-
-    # Saving and loading --------------------------------------------------------------------------
-
-    def save_pretrained(
-        self,
-        path: str | Path,
-        results: str = "",
-        *,
-        dtype: torch.dtype | None = None,
-        card: str | None = None,
-    ) -> None:
-        """Write a folder of safetensors, JSON, tokenizer files and a model card, all or nothing.
-
-        Args:
-            path: folder; it is replaced when it is a saved model already.
-            results: Markdown for the model card's results section.
-            dtype: of the weights in the file, such as ``torch.float16``, half as large; what is loaded is
-                float32 again, rounded. Not given: as they are.
-            card: Markdown to be the model card, instead of one that tells the settings.
-
-        Raises:
-            InputError: if the folder cannot be written, or a weight is too large for ``dtype``.
-        """
-        model = self if dtype is None else rounded(self, dtype)
-        with new_files(Path(path)) as folder:
-            networks = (self.encoder.backbone.network, self.reconstructor.backbone.network)
-            write_configuration(folder, self.config, networks)
-            save_model(model, str(folder / WEIGHTS), metadata={"format": "pt"})
-            self.vocabulary.tokenizer.save_pretrained(folder)
-            if card is None:
-                card = model_card(self.config, sum(p.numel() for p in self.parameters()), results)
-            (folder / CARD).write_text(card, encoding="utf-8")
-
-    @classmethod
-    def from_pretrained(
-        cls, name: str | Path = SHIPPED, device: str | torch.device | None = None
-    ) -> "TextAutoencoder":
-        """Load a model from a folder or a Hub name; weights are safetensors, no code is run.
-
-        Without a name, or with ``"textae-english"``, it is the small English model inside the package,
-        which needs no network.
-
-        Raises:
-            InputError: if there is no such model, or weights or settings are missing or damaged.
-        """
-        folder = model_folder(name)
-        config, networks = read_configuration(folder)
-        model = cls(config, vocabulary_of(load_tokenizer(folder)), networks)
-        try:
-            load_model(model, str(folder / WEIGHTS))
-        except Exception as error:  # safetensors raises several kinds for damaged files
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"{folder / WEIGHTS}: the weights do not fit or are damaged ({reason})."
-            ) from error
-        return model.to(device or "cpu").eval()
-
-    def push_to_hub(self, name: str, private: bool = False) -> str:
-        """Upload the model to the Hub under ``name`` and return its address."""
-        import tempfile
-
-        from huggingface_hub import HfApi
-
-        api = HfApi()
-        address = api.create_repo(name, private=private, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(Path(folder) / "model")
-            api.upload_folder(repo_id=name, folder_path=Path(folder) / "model")
-        return str(address)
-
 
 def _cut(text: str, max_words: int | None) -> str:
     """``text`` without what passes ``max_words``: counting by token can be a word short."""
     if max_words is None or count_words(text) <= max_words:
         return text
     return join_words(split_words(text)[:max_words])
-
-
-class _evaluating:
-    """Switches dropout off inside a ``with`` block."""
-
-    def __init__(self, module: nn.Module):
-        self.module, self.was_training = module, module.training
-
-    def __enter__(self) -> None:
-        self.module.eval()
-
-    def __exit__(self, *exception: object) -> None:
-        self.module.train(self.was_training)

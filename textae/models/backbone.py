@@ -27,6 +27,8 @@ from textae.config import NetworkConfig
 from textae.data.tokenizer import Vocabulary
 from textae.errors import InputError, nearest
 
+# Special tokens around a text, a start token, a length hint, and what some families add to a position.
+EXTRA_POSITIONS = 8
 # The same quantity has another name in each family; the first that a configuration has is set.
 _SIZES: dict[str, list[tuple[str, ...]]] = {
     "width": [("d_model",)],
@@ -267,6 +269,28 @@ class Backbone(nn.Module):
         logits = network.get_output_embeddings()(states).float()
         bias = getattr(network, "final_logits_bias", None)
         return logits if bias is None else logits + bias[0]
+
+
+def positions_for(longest: int) -> int:
+    """Positions of a network from scratch for texts of up to ``longest`` tokens.
+
+    Noise lengthens a text, and special tokens stand around every one.
+    """
+    return 2 * longest + 16
+
+
+def check_positions(backbone: Backbone, longest: int) -> None:
+    """Refuse a network that has too few positions for texts of ``longest`` tokens.
+
+    Raises:
+        InputError: with the most that ``data.max_document_tokens`` can be.
+    """
+    limit = backbone.positions
+    if limit is not None and longest + EXTRA_POSITIONS > limit:
+        raise InputError(
+            f"Texts of up to {longest} tokens are asked for, but a network has {limit} positions; "
+            f"set data.max_document_tokens to at most {limit - EXTRA_POSITIONS}."
+        )
 
 
 def _all_rows(embedding: nn.Embedding) -> torch.Tensor:

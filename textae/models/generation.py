@@ -6,10 +6,9 @@ from typing import Any
 from textae.config import AutoencoderConfig
 from textae.data.words import share_of_words
 from textae.errors import InputError
+from textae.models.backbone import EXTRA_POSITIONS
 from textae.models.constraints import UNBOUNDED, Decoding, Lengths
 
-# Special tokens around a text, a start token, a length hint, and what some families add to a position.
-EXTRA_POSITIONS = 8
 # Room for a summary, in tokens for each of its words.
 TOKENS_PER_WORD = 3
 # Within so many words a document repeats none of more than three letters.

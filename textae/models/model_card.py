@@ -37,21 +37,30 @@ Terms of use follow those of the text it was trained on.
 {results}"""
 
 
-_LONG = {"select": "the most central sentences are read", "cut": "the beginning is read"}
+LONG = {"select": "the most central sentences are read", "cut": "the beginning is read"}
 
 
 def model_card(config: AutoencoderConfig, parameters: int, results: str = "") -> str:
     """Markdown that tells what the model is, what it takes and what it is good for."""
-    switched_on = [name for name, value in vars(config.normalization).items() if value]
     return _CARD.format(
         parameters=parameters,
         encoder=config.encoder.checkpoint or f"{config.encoder.architecture}, from scratch",
         reconstructor=config.reconstructor.checkpoint or f"{config.reconstructor.architecture}, from scratch",
         document=config.max_document_tokens,
-        long=_LONG[config.decoding.long_documents],
+        long=LONG[config.decoding.long_documents],
         words=config.length.summary_words,
         least=config.length.minimum_words,
         most=config.length.maximum_words,
-        normalization=", ".join(switched_on) or "none",
-        results=f"\n## Results\n\n{results}\n" if results else "",
+        normalization=normalization_words(config),
+        results=results_section(results),
     )
+
+
+def normalization_words(config: AutoencoderConfig) -> str:
+    """The names of what cleans text, or that nothing does."""
+    return ", ".join(name for name, value in vars(config.normalization).items() if value) or "none"
+
+
+def results_section(results: str) -> str:
+    """The section of results of a card; nothing where there are none."""
+    return f"\n## Results\n\n{results}\n" if results else ""

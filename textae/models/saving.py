@@ -1,4 +1,4 @@
-"""The folder of a saved TextAutoencoder: where it is, what its configuration says."""
+"""The folder of a saved autoencoder: where it is, what its configuration says."""
 
 import copy
 import json
@@ -15,6 +15,7 @@ from torch import nn
 
 from textae.config import (
     AutoencoderConfig,
+    CodeConfig,
     DecodingConfig,
     DiscriminatorConfig,
     LengthConfig,
@@ -55,8 +56,8 @@ def model_folder(name: str | Path) -> Path:
     return folder
 
 
-def read_configuration(folder: Path) -> tuple[AutoencoderConfig, tuple[Any, Any]]:
-    """Configuration of the model in ``folder``, and its two networks, untrained.
+def read_configuration(folder: Path) -> tuple[AutoencoderConfig, dict[str, Any]]:
+    """Configuration of the model in ``folder``, and its Hugging Face networks by name, untrained.
 
     Raises:
         InputError: if the file is damaged or belongs to something else.
@@ -73,23 +74,22 @@ def read_configuration(folder: Path) -> tuple[AutoencoderConfig, tuple[Any, Any]
                 "length": LengthConfig(**values["length"]),
                 "decoding": DecodingConfig(**values["decoding"]),
                 "normalization": NormalizationConfig(**values["normalization"]),
+                # Models from before there were other codes say nothing of theirs: it is text.
+                "code": CodeConfig(**values.get("code", {})),
             }
         )
-        networks = saved["networks"]
-        return config, (network_from_dict(networks["encoder"]), network_from_dict(networks["reconstructor"]))
+        names = ("encoder", "reconstructor") if config.code.is_text else ("network",)
+        return config, {name: network_from_dict(saved["networks"][name]) for name in names}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG}: this is no configuration of textae ({error}).") from error
 
 
-def write_configuration(folder: Path, config: AutoencoderConfig, networks: tuple[Any, Any]) -> None:
-    """Write what :func:`read_configuration` reads, of a model and its two networks."""
+def write_configuration(folder: Path, config: AutoencoderConfig, networks: dict[str, Any]) -> None:
+    """Write what :func:`read_configuration` reads, of a model and its networks by name."""
     saved = {
         "model_type": "textae",
         "textae": asdict(config),
-        "networks": {
-            name: network.config.to_dict()
-            for name, network in zip(("encoder", "reconstructor"), networks, strict=True)
-        },
+        "networks": {name: network.config.to_dict() for name, network in networks.items()},
     }
     (folder / CONFIG).write_text(json.dumps(saved, indent=2, default=str) + "\n", encoding="utf-8")
 

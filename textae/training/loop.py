@@ -1,12 +1,12 @@
-"""The training loop: Accelerate, phases, logging, saving, resuming. It knows no formula."""
+"""The training loop: Accelerate, logging, saving, resuming. It knows no formula and no kind of code."""
 
-import copy
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -14,53 +14,65 @@ from accelerate.utils import set_seed
 
 from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
-from textae.data.corpus import Pair, read_pairs, read_texts
+from textae.data.corpus import Pair, read_texts
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
 from textae.errors import DivergenceError, InputError
-from textae.models.autoencoder import TextAutoencoder
-from textae.models.encoder import Encoder
+from textae.models.base import Autoencoder
 from textae.settings import save_config
 from textae.training.checkpoint import (
     find_checkpoint,
     load_checkpoint,
-    load_kept,
     load_random_state,
     remove_later_checkpoints,
     remove_old_checkpoints,
     save_checkpoint,
     save_random_state,
 )
-from textae.training.collapse import CollapseSigns
-from textae.training.denoising import NoisySentences
-from textae.training.estimator import Estimator
-from textae.training.estimators import ESTIMATORS
-from textae.training.interpolation import interpolated
 from textae.training.launch import join_processes
-from textae.training.lengths import UNLEARNED, unlearned_lengths
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
-from textae.training.optimizer import NETWORKS, build_optimizer, learning_rates, set_learning_rates
+from textae.training.optimizer import build_optimizer, set_learning_rates
 from textae.training.record import RECORD, RunRecord
 from textae.training.reduce import Reduce
-from textae.training.reward_models import RewardModels
-from textae.training.rollback import Rollback
-from textae.training.streams import TextStreams
-from textae.training.supervision import pair_inputs
-from textae.training.topic import TOPIC, topic_embeddings
-from textae.training.warmup import WarmupBatches, WordWeights, token_weights, warmup_losses
+from textae.training.topic import TOPIC
 
-# Scores a model on pairs: names and numbers, "score" being what the best checkpoint has most of.
-Evaluate = Callable[[TextAutoencoder, list[Pair]], dict[str, float]]
+if TYPE_CHECKING:
+    from textae.models.autoencoder import TextAutoencoder
+
+# Scores a text code's model on pairs: names and numbers, "score" being what the best checkpoint has most of.
+Evaluate = Callable[["TextAutoencoder", list[Pair]], dict[str, float]]
 
 
-class Training:
-    """One run: everything that a step needs, and everything that a checkpoint holds."""
+class Streams(Protocol):
+    """The texts that come next, phase by phase."""
+
+    phase: str | None
+
+    def open(self, phase: str) -> None:
+        """Open the data of a phase at its start."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Positions of the next texts."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where ``state`` was taken."""
+
+
+class Training(ABC):
+    """One run: everything that a step needs, and everything that a checkpoint holds.
+
+    What is learned is the subclasses' matter: the code that is text, or one of numbers.
+    """
+
+    # The model whose settings and weights are at hand here, whatever wraps it.
+    model: Any
+    streams: Streams
 
     def __init__(self, config: TrainingConfig, resume: str | None, evaluate: Evaluate | None):
         self.config, self.evaluate = config, evaluate
         self.output = Path(config.run.output)
         self.accelerator = Accelerator(log_with=config.run.trackers or None, project_dir=self.output)
         self.is_main = self.accelerator.is_main_process
-        self.total = config.warmup.steps + config.adversarial.steps
+        self.total = self.steps(config)
         self.checkpoint_folder = self.output / "checkpoints"
         checkpoint = find_checkpoint(self.checkpoint_folder, resume) if resume else None
         # What belongs to a checkpoint lies beside it, in the folder of the run that wrote it.
@@ -68,16 +80,12 @@ class Training:
         self._make_output()
         if self.is_main:
             set_up_log(self.output / "train.log")
-        self.reward_models = RewardModels.load(config.adversarial, self.accelerator.device)
+        self.reduce = Reduce(self.accelerator)
+        self.load_helpers()
         set_seed(config.run.seed)
-        self._read_data()
+        self.read_data()
+        self._make_vocabulary(checkpoint)
         self._build(checkpoint)
-        self.signs = CollapseSigns(config.run.collapse_window, config.length.maximum_words)
-        self.streams = TextStreams(
-            config, self.vocabulary, self.document_texts, self.human_texts, self.training_pairs
-        )
-        self.estimator: Estimator | None = None
-        self.rollback = Rollback(config.adversarial)
         self.best = -float("inf")
         self.step = 0
         state = self._restore(checkpoint) if checkpoint else {}
@@ -86,6 +94,81 @@ class Training:
         self.metrics = MetricsLog(self.accelerator, file, config.run.log_every, self.total, self.step)
         self.metrics.load_state_dict(state.get("metrics", {}))
         self.record = RunRecord(self.output, self.step, self.accelerator.num_processes)
+
+    # What subclasses say --------------------------------------------------------------------------
+
+    @staticmethod
+    @abstractmethod
+    def steps(config: TrainingConfig) -> int:
+        """Steps of the whole run."""
+
+    def load_helpers(self) -> None:
+        """Load what neither learns nor is saved, before anything random happens."""
+
+    @abstractmethod
+    def read_data(self) -> None:
+        """Open the sources; ``self.document_texts`` is a data set of documents."""
+
+    @abstractmethod
+    def training_texts(self) -> list[str]:
+        """What a tokenizer is trained on."""
+
+    @abstractmethod
+    def build_model(self, checkpoint: Path | None) -> Autoencoder:
+        """The untrained model."""
+
+    @abstractmethod
+    def build_rest(self) -> None:
+        """Everything that needs model and vocabulary, ``self.streams`` among it."""
+
+    @abstractmethod
+    def losses(self) -> tuple[str, torch.Tensor, dict[str, float], list[str]]:
+        """Of the next batch: the phase, the loss to go backward from, metrics, what was written."""
+
+    @abstractmethod
+    def learning_rates(self) -> dict[str, float]:
+        """Learning rate of each part of the model at this step."""
+
+    def before_step(self) -> None:
+        """Between steps."""
+
+    def after_step(self, phase: str, metrics: dict[str, float], texts: list[str]) -> None:
+        """What happens once a step is logged."""
+
+    def before_finish(self) -> None:
+        """What happens after the last step."""
+
+    def learned(self) -> dict[str, float]:
+        """Right after the optimizer: what is learned without gradients; returns metrics."""
+        return {}
+
+    def as_result(self) -> AbstractContextManager[None]:
+        """Within, the model is what a run would give if it ended now."""
+        return nullcontext()
+
+    @abstractmethod
+    def show(self) -> None:
+        """Put a few documents and what becomes of them in the log."""
+
+    @abstractmethod
+    def scores(self) -> dict[str, float] | None:
+        """Scores on valid, ``score`` being what the best model has most of; None if nothing can be scored."""
+
+    def scored(self, score: float) -> None:
+        """What happens once a score is known, in all processes; it is 0 in all but the main one."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds besides."""
+        return {}
+
+    def kept_weights(self) -> dict[str, torch.Tensor] | None:
+        """Weights that a checkpoint holds besides the model's, if there are any."""
+        return None
+
+    def restore_rest(self, state: dict[str, Any], checkpoint: Path) -> None:
+        """Restore what :meth:`state` and :meth:`kept_weights` gave."""
+
+    # Building -------------------------------------------------------------------------------------
 
     def _make_output(self) -> None:
         try:
@@ -98,145 +181,84 @@ class Training:
             ) from error
         self.accelerator.wait_for_everyone()
 
-    def _read_data(self) -> None:
+    def read(self, sources: list[str], columns: list[str], kind: Any) -> Any:
+        """A data set of texts, as ``data`` says."""
         data = self.config.data
-        normalization = data.normalization
-        read = partial(read_texts, streaming=data.streaming, normalization=normalization, share=data.share)
-        self.document_texts = read(data.documents, data.document_columns, kind="documents")
-        self.human_texts = read(data.human, data.human_columns, kind="human")
-        columns = (data.document_columns, data.summary_columns, normalization)
-        self.training_pairs = read_pairs(data.pairs, *columns) if data.pairs else []
-        self.pairs: list[Pair] = []
-        if data.valid:
-            pairs = read_pairs(data.valid, *columns)
-            # Evenly over the file: the beginning of a file may be easier than the rest.
-            stride = max(1, -(-len(pairs) // self.config.run.evaluate_documents))
-            self.pairs = pairs[::stride]
+        read = partial(
+            read_texts, streaming=data.streaming, normalization=data.normalization, share=data.share
+        )
+        return read(sources, columns, kind=kind)
 
-    def _build(self, checkpoint: Path | None) -> None:
+    def taken(self, texts: Any) -> list[str]:
+        """The first texts of a data set, as many as ``tokenizer.training_texts``."""
+        return [row["text"] for row in texts.take(self.config.tokenizer.training_texts)]
+
+    def _make_vocabulary(self, checkpoint: Path | None) -> None:
         config = self.config
-        limit = config.tokenizer.training_texts
-        documents = [row["text"] for row in self.document_texts.take(limit)]
-        self.weights = WordWeights.from_texts(documents)
-        name = config.tokenizer.path or config.encoder.checkpoint or config.reconstructor.checkpoint
+        name = config.tokenizer.path or config.encoder.checkpoint
+        if config.code.is_text:
+            name = name or config.reconstructor.checkpoint
         saved = self.output / "tokenizer"
         if checkpoint and (self.origin / "tokenizer").is_dir():
             name = str(self.origin / "tokenizer")
         if name:
             tokenizer = load_tokenizer(name)
         else:
-            human = [row["text"] for row in self.human_texts.take(limit)]
-            tokenizer = train_tokenizer(
-                [*documents, *human], config.tokenizer.vocabulary_size, config.tokenizer.held_out
-            )
+            settings = config.tokenizer
+            tokenizer = train_tokenizer(self.training_texts(), settings.vocabulary_size, settings.held_out)
         self.vocabulary = vocabulary_of(tokenizer)
-        self.token_weights = torch.ones(len(self.vocabulary))
-        if config.adversarial.weigh_content:
-            self.token_weights = token_weights(self.vocabulary, documents)
         if self.is_main and name != str(saved):  # which other processes may be reading just now
             tokenizer.save_pretrained(saved)
-        if config.adversarial.rewards.topic.weight > 0:
-            self.reward_models.topic = topic_embeddings(
-                self.vocabulary,
-                lambda: documents + [row["text"] for row in self.human_texts.take(limit)],
-                config.data.max_document_tokens,
-                self.output,
-                self.origin if checkpoint else None,
-                self.accelerator,
-            )
-        model = TextAutoencoder(
-            AutoencoderConfig(
-                encoder=config.encoder,
-                reconstructor=config.reconstructor,
-                discriminator=config.discriminator,
-                length=config.length,
-                decoding=config.decoding,
-                normalization=config.data.normalization,
-                max_document_tokens=config.data.max_document_tokens,
-                max_human_tokens=config.data.max_human_tokens,
-            ),
-            self.vocabulary,
+
+    def model_config(self) -> AutoencoderConfig:
+        """What the model will know of itself."""
+        config = self.config
+        return AutoencoderConfig(
+            encoder=config.encoder,
+            reconstructor=config.reconstructor,
+            code=config.code,
+            discriminator=config.discriminator,
+            length=config.length,
+            decoding=config.decoding,
+            normalization=config.data.normalization,
+            max_document_tokens=config.data.max_document_tokens,
+            max_human_tokens=config.data.max_human_tokens,
+            sources=[] if config.code.is_text else list(config.data.documents),
         )
-        if config.discriminator.language_model:
-            human = [row["text"] for row in self.human_texts.take(limit)]
-            rows = self.vocabulary.encode(human, config.data.max_human_tokens)
-            model.discriminator.count([[*row, self.vocabulary.end] for row in rows])
-        optimizer = build_optimizer(model, config.optimizer)
+
+    def _build(self, checkpoint: Path | None) -> None:
+        model = self.build_model(checkpoint)
+        optimizer = build_optimizer(model, self.config.optimizer)
         self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.model: TextAutoencoder = self.accelerator.unwrap_model(self.module)
-        self.reduce = Reduce(self.accelerator)
-        noisy = NoisySentences.from_texts(
-            config.noise, documents, lambda: [row["text"] for row in self.human_texts.take(limit)]
-        )
-        if config.adversarial.length_sampling == "uniform":
-            human = [row["text"] for row in self.human_texts.take(limit)]
-            missing = unlearned_lengths(config, self.vocabulary, human)
-            if missing and self.is_main:
-                logger.warning(UNLEARNED, ", ".join(map(str, missing)))
-        self.warmup = WarmupBatches(config, self.vocabulary, self.weights, noisy)
+        self.model = self.accelerator.unwrap_model(self.module)
+        self.build_rest()
         if self.is_main:
             logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)
-            for network in NETWORKS:
-                count = sum(p.numel() for p in getattr(self.model, network).parameters())
-                logger.info("%s: %s parameters", network, f"{count:,}")
+            for name, part in self.model.parts().items():
+                logger.info("%s: %s parameters", name, f"{sum(p.numel() for p in part.parameters()):,}")
 
-    def _start_adversarial(self) -> None:
-        """Freeze a copy of the warm encoder: the reference of the KL divergence, and a part of the result."""
-        if self.step > self.config.warmup.steps:
-            warm = TextAutoencoder.from_pretrained(self.origin / "warm", self.accelerator.device)
-            reference: Encoder = warm.encoder
-        else:
-            reference = copy.deepcopy(self.model.encoder)
-        self.estimator = ESTIMATORS[self.config.adversarial.estimator](
-            self.config, self.vocabulary, reference, self.token_weights, self.reduce, self.reward_models
-        )
-
-    def _as_result(self) -> AbstractContextManager[None]:
-        """Within, the encoder is what a run would give if it ended now."""
-        warm = None if self.estimator is None else self.estimator.reference
-        return interpolated(self.model.encoder, warm, self.config.adversarial.warm_share)
+    def own_rows(self, count: int) -> range:
+        """The rows of a global batch of ``count`` that this process has."""
+        index, processes = self.accelerator.process_index, self.accelerator.num_processes
+        first = min(count * index // processes, count - 1)
+        # Each row once; only where there are fewer rows than processes some are taken twice.
+        return range(first, max(first + 1, count * (index + 1) // processes))
 
     # One step ------------------------------------------------------------------------------------
 
     def train_step(self) -> tuple[str, dict[str, float], list[str]]:
-        """One optimizer step: its phase, its metrics, and a sampled summary of each document."""
-        config, accelerator = self.config, self.accelerator
-        documents, human, paired = self.streams.next(self.step)
-        count, index, processes = len(documents), accelerator.process_index, accelerator.num_processes
-        first = min(count * index // processes, count - 1)
-        # Each row once; only where there are fewer rows than processes some are taken twice.
-        rows = range(first, max(first + 1, count * (index + 1) // processes))
-        self.module.train()
-        texts: list[str] = []
-        if self.step < config.warmup.steps:
-            phase = "warm-up"
-            inputs = self.warmup.make(self.step, rows, documents, human, accelerator.device, paired)
-            outputs = self.module(inputs)
-            loss, metrics = warmup_losses(inputs, outputs, config.warmup.label_smoothing, self.reduce)
-        else:
-            phase = "adversarial"
-            assert self.estimator is not None
-            # The scored policy must be the sampled one, and rewards free of noise: no dropout here.
-            self.model.encoder.eval()
-            self.model.reconstructor.eval()
-            batch = self.estimator.sample(self.model, self.step, rows, documents, human)
-            if paired:
-                batch.inputs.pairs = pair_inputs(paired, rows, self.vocabulary, accelerator.device)
-            if config.adversarial.denoising_weight > 0:
-                batch.inputs.denoising = self.warmup.denoising(
-                    self.step, rows, documents, human, accelerator.device
-                )
-            outputs = self.module(batch.inputs)
-            loss, metrics = self.estimator.losses(batch, outputs, self.step - config.warmup.steps)
-            texts = self.estimator.texts(batch, outputs)
+        """One optimizer step: its phase, its metrics, and what was written for each document."""
+        self.model.train()
+        phase, loss, metrics, texts = self.losses()
         self.optimizer.zero_grad()
-        accelerator.backward(loss)
-        for network in NETWORKS:
-            parameters = list(getattr(self.model, network).parameters())
-            norm = accelerator.clip_grad_norm_(parameters, config.optimizer.maximum_gradient_norm)
-            metrics[f"gradient_norm/{network}"] = float(norm)
-        set_learning_rates(self.optimizer, self.rollback.slow_down(learning_rates(config, self.step)))
+        self.accelerator.backward(loss)
+        for name, part in self.model.parts().items():
+            limit = self.config.optimizer.maximum_gradient_norm
+            norm = self.accelerator.clip_grad_norm_(list(part.parameters()), limit)
+            metrics[f"gradient_norm/{name}"] = float(norm)
+        set_learning_rates(self.optimizer, self.learning_rates())
         self.optimizer.step()
+        metrics |= self.learned()
         self.step += 1
         return phase, metrics, texts
 
@@ -248,8 +270,7 @@ class Training:
         if self.streams.phase is None:
             self.streams.open("warm-up")
         while self.step < self.total:
-            if self.step == config.warmup.steps:
-                self._end_warmup()
+            self.before_step()
             phase, metrics, texts = self.train_step()
             if not all(value == value and abs(value) < 1e6 for value in metrics.values()):
                 bad = [name for name, value in metrics.items() if not abs(value) < 1e6]
@@ -258,84 +279,43 @@ class Training:
                     "lower the learning rates and --resume from the last checkpoint."
                 )
             self.metrics.step(self.step, phase, metrics)
-            if phase == "adversarial":
-                self._watch(metrics, texts)
-            if self.step % config.run.sample_every == 0:
-                self._show()
+            self.after_step(phase, metrics, texts)
+            if self.step % config.run.sample_every == 0 and self.is_main:
+                with torch.no_grad():
+                    self.show()
             if self.step % config.run.evaluate_every == 0 or self.step in (config.warmup.steps, self.total):
                 self._evaluate()
             if self.step % config.run.save_every == 0 or self.step == self.total:
                 self._save()
-        if config.adversarial.steps == 0 and self.total:
-            self._save_model(self.output / "warm")
+        self.before_finish()
         return self._finish()
 
-    def _end_warmup(self) -> None:
-        """Between the phases: the warm model is saved, and the optimizer forgets."""
-        self._save_model(self.output / "warm")
-        self._start_adversarial()
-        self.streams.open("adversarial")
-        # The moments of maximum-likelihood gradients say nothing of policy gradients.
-        self.optimizer.optimizer.state.clear()
-        self.best = -float("inf")
-
-    def _watch(self, metrics: dict[str, float], texts: list[str]) -> None:
-        self.signs.add(metrics, texts)
-        if self.step % self.config.run.collapse_window == 0 and self.is_main:
-            for sign in self.signs.warnings():
-                logger.warning("step %d, sign of collapse: %s.", self.step, sign)
-        mean = self.rollback.window_mean(metrics, self.step - 1 - self.config.warmup.steps)
-        if mean is not None:
-            self._go_back_if_worse(mean)
-
-    def _go_back_if_worse(self, value: float) -> None:
-        """Report what the rollback watches, and go back to the best weights where it has fallen too far."""
-        if self.rollback.report(value, self.model):
-            self.rollback.go_back(self.model, self.optimizer.optimizer)
-            self.metrics.write(self.step, {"rollback/count": float(self.rollback.count)})
-            if self.is_main:
-                logger.warning("step %d, %s.", self.step, self.rollback.describe(value))
-
-    @torch.no_grad()
-    def _show(self) -> None:
-        """Put a few documents with summary and reconstruction in the log."""
-        if not self.is_main:
-            return
-        texts = [pair.document for pair in self.pairs[: self.config.run.sample_documents]]
-        if not texts:
-            count = self.config.run.sample_documents
-            texts = [row["text"] for row in self.document_texts.take(count)]
-        with self._as_result():
-            summaries = self.model.summarize(texts)
-        for text, summary, restored in zip(texts, summaries, self.model.reconstruct(summaries), strict=True):
-            logger.info("step %d\n  document:       %s\n  summary:        %s\n  reconstruction: %s",
-                        self.step, text, summary, restored)  # fmt: skip
+    @property
+    def keeps_best(self) -> bool:
+        """Whether a model of this step may be the run's result."""
+        return True
 
     def _evaluate(self) -> None:
-        """Score on the valid pairs; in the adversarial phase the best model so far is kept."""
-        if not self.pairs or self.evaluate is None:
+        """Score on valid; the best model so far is kept."""
+        scores = self.scores()
+        if scores is None:
             return
-        score = 0.0
         if self.is_main:
-            with self._as_result():
-                scores = self.evaluate(self.model, self.pairs)
             self.metrics.write(self.step, {f"valid/{name}": float(value) for name, value in scores.items()})
             shown = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
             logger.info("step %d, valid: %s", self.step, shown)
-            score = scores["score"]
-            if score > self.best:
-                self.best = score
-                if self.step > self.config.warmup.steps or self.config.adversarial.steps == 0:
-                    with self._as_result():
+            if scores["score"] > self.best:
+                self.best = scores["score"]
+                if self.keeps_best:
+                    with self.as_result():
                         self.model.save_pretrained(self.output / "best")
         self.accelerator.wait_for_everyone()
-        if self.rollback.watches("valid") and self.step >= self.config.warmup.steps:
-            # Only the main process scores; all of them go back.
-            self._go_back_if_worse(float(self.reduce.sum(torch.tensor(score, device=self.model.device))))
+        self.scored(scores.get("score", 0.0))
 
     # Saving --------------------------------------------------------------------------------------
 
-    def _save_model(self, folder: Path) -> None:
+    def save_model(self, folder: Path) -> None:
+        """Write the model as it is; every process calls it."""
         if self.is_main:
             self.model.save_pretrained(folder)
         self.accelerator.wait_for_everyone()
@@ -350,10 +330,9 @@ class Training:
                 "best": self.best,
                 **self.streams.state_dict(),
                 "metrics": self.metrics.state_dict(),
-                "adversarial": None if self.estimator is None else self.estimator.state_dict(),
-                "rollback": self.rollback.state_dict(),
+                **self.state(),
             }
-            save_checkpoint(folder, self.model, self.optimizer.optimizer, state, self.rollback.weights)
+            save_checkpoint(folder, self.model, self.optimizer.optimizer, state, self.kept_weights())
             remove_old_checkpoints(self.checkpoint_folder, self.config.run.keep_checkpoints)
             self.record.write(self.step)
         self.accelerator.wait_for_everyone()
@@ -364,12 +343,7 @@ class Training:
         in_warmup = self.step <= self.config.warmup.steps
         self.streams.open("warm-up" if in_warmup else "adversarial")
         self.streams.load_state_dict(state)
-        if not in_warmup:
-            self._start_adversarial()
-            if self.estimator and state.get("adversarial"):  # which an older checkpoint has not
-                self.estimator.load_state_dict(state["adversarial"])
-        if state.get("rollback"):
-            self.rollback.load_state_dict(state["rollback"], load_kept(checkpoint))
+        self.restore_rest(state, checkpoint)
         if self.is_main:
             remove_later_checkpoints(self.checkpoint_folder, self.step)
         load_random_state(checkpoint / f"random-{self.accelerator.process_index}.safetensors")
@@ -379,10 +353,10 @@ class Training:
         """Save the best model, or the last where nothing chose a best, as the run's result."""
         if self.is_main:
             if (self.output / "best").is_dir():
-                self.model = TextAutoencoder.from_pretrained(self.output / "best", self.accelerator.device)
+                self.model = Autoencoder.from_pretrained(self.output / "best", self.accelerator.device)
                 self.model.save_pretrained(self.output)
             else:
-                with self._as_result():
+                with self.as_result():
                     self.model.save_pretrained(self.output)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
@@ -390,7 +364,7 @@ class Training:
 
 
 def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate | None = None) -> Path:
-    """Train a text autoencoder from one recipe; works under ``accelerate launch`` and alone.
+    """Train an autoencoder from one recipe; works under ``accelerate launch`` and alone.
 
     Args:
         config: the recipe.
@@ -398,8 +372,9 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
         evaluate: scores a model on pairs; the key ``score`` chooses the best checkpoint.
 
     Returns:
-        The folder ``run.output``: the model, and beside it ``warm`` (the model after warm-up),
-        ``best``, ``checkpoints``, ``metrics.jsonl``, ``train.log``, ``config.yaml`` and ``run.json``.
+        The folder ``run.output``: the model, and beside it ``warm`` (of a text code, the model after
+        warm-up), ``best``, ``checkpoints``, ``metrics.jsonl``, ``train.log``, ``config.yaml`` and
+        ``run.json``.
 
     Raises:
         InputError: if text, settings, folders or a checkpoint cannot be used.
@@ -417,8 +392,19 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
             (output / name).unlink(missing_ok=True)
     state.wait_for_everyone()
     try:
-        training = Training(config, resume, evaluate)
+        training = training_class(config)(config, resume, evaluate)
         with closing(training.metrics):
             return training.run()
     finally:
         close_log()
+
+
+def training_class(config: TrainingConfig) -> type[Training]:
+    """What trains a model with this kind of code."""
+    if config.code.is_text:
+        from textae.training.text_code import TextTraining
+
+        return TextTraining
+    from textae.training.number_code import NumberTraining
+
+    return NumberTraining

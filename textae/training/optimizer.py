@@ -1,20 +1,18 @@
-"""One AdamW over the three networks, each with its own learning rate."""
+"""One AdamW over the parts of a model, each with its own learning rate."""
 
 import torch
 
 from textae.config import OptimizerConfig, TrainingConfig
-from textae.models.autoencoder import TextAutoencoder
+from textae.models.base import Autoencoder
 from textae.models.learning import adamw, decay_groups, ramp
 
-NETWORKS = ("encoder", "reconstructor", "discriminator")
 
-
-def build_optimizer(model: TextAutoencoder, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Two parameter groups a network: matrices with weight decay, biases and norms without."""
+def build_optimizer(model: Autoencoder, config: OptimizerConfig) -> torch.optim.AdamW:
+    """Two parameter groups for each part: matrices with weight decay, biases and norms without."""
     groups = [
         {**group, "network": name}
-        for name in NETWORKS
-        for group in decay_groups(getattr(model, name), config.weight_decay)
+        for name, part in model.parts().items()
+        for group in decay_groups(part, config.weight_decay)
     ]
     return adamw(groups, config)
 
@@ -39,6 +37,6 @@ def learning_rates(config: TrainingConfig, step: int) -> dict[str, float]:
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, rates: dict[str, float]) -> None:
-    """Give every parameter group the rate of its network."""
+    """Give every parameter group the rate of its part of the model."""
     for group in optimizer.param_groups:
         group["lr"] = rates[group["network"]]

@@ -32,3 +32,8 @@ class Reduce:
     def value(self, local_part: torch.Tensor) -> float:
         """The global mean itself, for the log, from what :meth:`mean` gave."""
         return float(self.sum(local_part)) / self.processes
+
+    def first(self, value: torch.Tensor) -> torch.Tensor:
+        """The main process's ``value``, of the same shape everywhere, in all processes."""
+        mine = self.processes == 1 or self.accelerator.is_main_process
+        return self.sum(value if mine else torch.zeros_like(value))

@@ -1,0 +1,183 @@
+"""Codes of numbers: shapes, and the maths by hand."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from textae.config import CodeConfig
+from textae.errors import InputError
+from textae.models.codes import build_code
+from textae.models.codes.code import Circumstances, Coded
+from textae.models.codes.gaussian import gaussian_divergence
+from textae.models.codes.pooling import Pooling, Unfolding
+from textae.models.codes.split import next_of_source
+from textae.training.reduce import Reduce
+
+KINDS = ("vector", "gaussian", "vq", "split")
+REDUCE = Reduce(SimpleNamespace(num_processes=1))
+
+
+def build(kind, sources=2, **values):
+    torch.manual_seed(0)
+    settings = {"vectors": 2, "width": 4, "slots": 3, "codebook_size": 5, "style_width": 1, **values}
+    return build_code(CodeConfig(kind=kind, **settings), 6, 20, sources)
+
+
+def around(rows, code, progress=0, sources=None):
+    normal = torch.randn(rows, code.config.vectors, code.config.width)
+    sources = torch.zeros(rows, dtype=torch.long) if sources is None else torch.tensor(sources)
+    return Circumstances(progress, normal, sources)
+
+
+@pytest.fixture
+def states():
+    """Three documents of four states, the last two of one document being padding."""
+    torch.manual_seed(1)
+    mask = torch.ones(3, 4, dtype=torch.bool)
+    mask[1, 2:] = False
+    return torch.randn(3, 4, 6), mask
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_code_has_its_shape_and_does_not_see_padding(kind, states):
+    code = build(kind).eval()
+    values = code.encode(*states)
+    assert values.shape == (3, 2, 4)
+    assert code.decode(values).shape == (3, 2 * 3, 6)
+    changed = states[0].clone()
+    changed[1, 2:] = 1000.0
+    assert torch.equal(values, code.encode(changed, states[1]))
+    learned = code.learn(*states, around(3, code, sources=[0, 1, 0]))
+    assert learned.values.shape == (3, 2, 4)
+    for loss in [*learned.losses.values(), *learned.measures.values()]:
+        assert loss.shape == (3,)
+
+
+def test_pooling_begins_with_the_mean_and_the_largest():
+    pooling = Pooling(2, 1, 4)
+    with torch.no_grad():
+        pooling.values.copy_(torch.eye(4)[None])
+    states = torch.tensor([[[1.0, 5.0], [3.0, 1.0], [90.0, 90.0]]])
+    mask = torch.tensor([[True, True, False]])
+    assert pooling(states, mask).flatten().tolist() == pytest.approx([2.0, 3.0, 3.0, 5.0])
+
+
+def test_unfolding_gives_every_vector_states_of_its_own():
+    unfolding = Unfolding(2, 3, 2, 4)
+    first, second = torch.randn(1, 2, 3), torch.randn(1, 2, 3)
+    second[:, 0] = first[:, 0]
+    one, two = unfolding(first), unfolding(second)
+    assert one.shape == (1, 4, 4)
+    assert torch.equal(one[:, :2], two[:, :2])
+    assert not torch.allclose(one[:, 2:], two[:, 2:])
+
+
+def test_the_divergence_of_normal_distributions():
+    mean, log_variance = torch.tensor([0.0, 2.0, 0.0]), torch.tensor([0.0, 0.0, math.log(4.0)])
+    # 1/2 (m^2 + s^2 - 1 - ln s^2): nothing, 2, and 1/2 (3 - ln 4).
+    wanted = [0.0, 2.0, 0.5 * (3.0 - math.log(4.0))]
+    assert gaussian_divergence(mean, log_variance).tolist() == pytest.approx(wanted)
+
+
+def test_a_cloud_is_drawn_from_and_its_divergence_paid_above_the_free_bits(states):
+    code = build("gaussian", free_bits=0.5, kl_weight=2.0, kl_steps=4)
+    with torch.no_grad():
+        code.log_variance.bias.fill_(math.log(0.25))
+    circumstances = around(3, code, progress=0)
+    learned = code.learn(*states, circumstances)
+    mean = code.encode(*states)
+    assert torch.allclose(learned.values, mean + 0.5 * circumstances.normal)
+    divergence = gaussian_divergence(mean, torch.full_like(mean, math.log(0.25)))
+    assert torch.allclose(learned.measures["kl"], divergence.sum((1, 2)))
+    # A quarter of the weight at the first of four steps, all of it from the fourth on.
+    paid = divergence.clamp_min(0.5).sum((1, 2))
+    assert torch.allclose(learned.losses["kl"], 2.0 * 0.25 * paid)
+    later = code.learn(*states, around(3, code, progress=9))
+    assert torch.allclose(later.losses["kl"], 2.0 * paid)
+
+
+def test_active_units_are_numbers_that_differ_between_documents():
+    code = build("gaussian", vectors=1)
+    means = torch.zeros(4, 1, 4)
+    means[:, 0, 0] = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    means[:, 0, 1] = torch.tensor([0.09, -0.09, 0.09, -0.09])  # a variance of 0.0081
+    means[:, 0, 2] = 7.0
+    assert code.after_step(Coded(means, update={"means": means}), REDUCE) == {"code/active_units": 1.0}
+
+
+def test_a_prior_is_what_only_the_variational_code_has():
+    normal = torch.randn(2, 2, 4)
+    assert torch.equal(build("gaussian").draw(normal), normal)
+    assert all(build(kind).draw(normal) is None for kind in ("vector", "vq", "split"))
+
+
+def test_vectors_become_the_nearest_entries_of_their_codebooks(states):
+    code = build("vq", vectors=1, width=2, codebook_size=3)
+    code.codebook.copy_(torch.tensor([[[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]]))
+    vectors = torch.tensor([[[8.0, 1.0]], [[1.0, 7.0]], [[1.0, -1.0]]], requires_grad=True)
+    code.pool.forward = lambda states, mask: vectors
+    assert code.indices(*states).tolist() == [[1], [2], [0]]
+    learned = code.learn(*states, around(3, code))
+    assert learned.values.flatten(1).tolist() == [[10.0, 0.0], [0.0, 10.0], [0.0, 0.0]]
+    assert learned.measures["distance"].tolist() == pytest.approx([2.5, 5.0, 1.0])
+    assert learned.losses["commitment"].tolist() == pytest.approx([0.625, 1.25, 0.25])
+    learned.values.sum().backward()
+    assert vectors.grad.tolist() == [[[1.0, 1.0]]] * 3  # straight through
+
+
+def test_entries_are_running_means_and_perplexity_tells_how_many_are_in_use():
+    code = build("vq", vectors=1, width=1, codebook_size=2, codebook_decay=0.5)
+    code.codebook.copy_(torch.tensor([[[0.0], [10.0]]]))
+    code.counts.copy_(torch.tensor([[2.0, 2.0]]))
+    vectors = torch.tensor([[[4.0]], [[12.0]], [[14.0]], [[16.0]]])
+    indices = torch.tensor([[0], [1], [1], [1]])
+    told = code.after_step(Coded(vectors, update={"vectors": vectors, "indices": indices}), REDUCE)
+    # Counts: (2 + 1) / 2 and (2 + 3) / 2; sums: (0 + 4) / 2 and (20 + 42) / 2.
+    assert code.counts.tolist() == [[1.5, 2.5]]
+    assert code.codebook.flatten().tolist() == pytest.approx([2.0 / 1.5, 31.0 / 2.5])
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    assert told == {"code/perplexity": pytest.approx(math.exp(entropy)), "code/revived": 0.0}
+
+
+def test_dead_entries_begin_anew_at_vectors_of_the_batch():
+    code = build("vq", vectors=1, width=1, codebook_size=4, codebook_decay=0.5)
+    vectors = torch.tensor([[[4.0]], [[9.0]]])
+    indices = torch.tensor([[2], [2]])
+    told = code.after_step(Coded(vectors, update={"vectors": vectors, "indices": indices}), REDUCE)
+    # No entry stood for anything: the third is the mean of both, two of the dead ones take a vector each.
+    assert code.codebook[0, [0, 1, 2], 0].tolist() == [4.0, 9.0, 6.5]
+    assert told["code/revived"] == 2.0
+    assert code.counts.tolist() == [[0.25, 0.25, 1.0, 0.0]]
+
+
+def test_style_is_another_documents_of_the_source_and_content_unlearns_it(states):
+    assert next_of_source(torch.tensor([0, 1, 0, 0, 1, 2])).tolist() == [2, 4, 3, 0, 1, 5]
+    code = build("split")
+    values = torch.randn(3, 2, 4, requires_grad=True)
+    code.pool.forward = lambda states, mask: values
+    learned = code.learn(*states, around(3, code, sources=[0, 1, 0]))
+    content, style = code.parts(values)
+    assert content.shape == (3, 2, 3)
+    assert torch.equal(learned.values, torch.cat([content, style[[2, 1, 0]]], dim=-1))
+    # What would make the classifier of content better is what the encoder gets with the other sign.
+    learned.losses["content"].sum().backward()
+    seen = values.detach().clone().requires_grad_(True)
+    read = code.from_content(code.parts(seen)[0].flatten(1))
+    torch.nn.functional.cross_entropy(read, torch.tensor([0, 1, 0]), reduction="sum").backward()
+    assert torch.allclose(values.grad, -seen.grad)
+    assert values.grad.abs().sum() > 0
+
+
+def test_another_style_leaves_content_as_it_is():
+    code = build("split")
+    values, models = torch.randn(3, 2, 4), torch.randn(5, 2, 4)
+    changed = code.restyle(values, models)
+    assert torch.equal(changed[..., :3], values[..., :3])
+    assert torch.allclose(changed[..., 3], models[..., 3].mean(0).expand(3, 2))
+
+
+def test_telling_sources_apart_wants_two_of_them():
+    with pytest.raises(InputError, match="wants documents of two sources or more"):
+        build("split", sources=1)

@@ -1,0 +1,193 @@
+"""What the commands do whose models have codes of numbers, or any code; as ``textae.commands``."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from textae.arguments import above_zero, whole
+from textae.commands import is_main_process, load_model
+from textae.errors import InputError
+
+if TYPE_CHECKING:
+    from textae.inference.codes import Anomalies
+
+
+def embed(arguments: Namespace) -> None:
+    """Write a vector for every document, to classify, cluster or search with."""
+    if not is_main_process():
+        return
+    from textae.inference.codes import embed_corpus
+
+    count, width = embed_corpus(
+        load_model(arguments.model, any_code=True), arguments.input, arguments.output, **_reading(arguments)
+    )
+    print(f"{arguments.output}: {count:,} vectors of {width} numbers")
+
+
+def embed_arguments(parser: ArgumentParser) -> None:
+    """Add those of ``textae embed``."""
+    add = _reading_arguments(parser)
+    add("--output", required=True, metavar="F", help="F.npy (an array, float32) or F.parquet")
+
+
+def generate(arguments: Namespace) -> None:
+    """Write documents that nobody wrote, from a code with a prior, or from between two documents."""
+    if not is_main_process():
+        return
+    model = load_model(arguments.model, of_numbers=True)
+    beams = {} if arguments.num_beams is None else {"num_beams": arguments.num_beams}
+    if arguments.between is None:
+        texts = model.generate(arguments.n, seed=arguments.seed, **beams)
+    else:
+        texts = model.between(*arguments.between, arguments.n, **beams)
+    for text in texts:
+        print(text)
+
+
+def generate_arguments(parser: ArgumentParser) -> None:
+    """Add those of ``textae generate``."""
+    add = parser.add_argument
+    add("--model", required=True, metavar="M", help="folder or Hub name of a model with a code of numbers")
+    add("--n", type=whole(1), default=10, metavar="N", help="so many documents (default: 10)")
+    add("--seed", type=whole(0), default=0, metavar="N", help="of what is drawn (default: 0)")
+    add("--between", nargs=2, metavar=("A", "B"), help="walk from the document A to B instead of drawing")
+    add("--beams", dest="num_beams", type=whole(1), metavar="N", help="beam search over N (default: 4)")
+
+
+def codes(arguments: Namespace) -> None:
+    """Show what discrete codes stand for: words and documents of each one in use."""
+    if not is_main_process():
+        return
+    from textae.evaluation.files import check_writable, write_json
+    from textae.inference.codes import code_meanings, read_documents
+
+    if arguments.json is not None:
+        check_writable(arguments.json)
+    model = load_model(arguments.model, of_numbers=True)
+    reading = _reading(arguments)
+    columns = {"columns": reading.pop("columns")} if "columns" in reading else {}
+    documents = read_documents(arguments.input, **columns)[1]
+    meanings = code_meanings(model, documents, words=arguments.words, examples=arguments.examples, **reading)
+    if arguments.json is not None:
+        write_json(
+            {"documents": len(documents), "codes": [vars(meaning) for meaning in meanings]}, arguments.json
+        )
+        return
+    for meaning in meanings:
+        share = 100 * meaning.count / len(documents)
+        words = ", ".join(meaning.words) or "(no word of its own)"
+        print(f"code {meaning.place}:{meaning.number}, {meaning.count:,} documents ({share:.1f} %): {words}")
+        for text in meaning.documents:
+            print(f"    {' '.join(text.split())[:100]}")
+
+
+def codes_arguments(parser: ArgumentParser) -> None:
+    """Add those of ``textae codes``."""
+    add = _reading_arguments(parser)
+    add("--words", type=whole(1), default=6, metavar="N", help="words of each code (default: 6)")
+    add("--examples", type=whole(0), default=2, metavar="N", help="documents of each code (default: 2)")
+    add("--json", metavar="F|-", help="write all of it here instead")
+
+
+def restyle(arguments: Namespace) -> None:
+    """Write documents anew in the style of others: one for each, in order."""
+    if not is_main_process():
+        return
+    from textae.inference.codes import read_documents
+    from textae.inference.corpus import transform
+
+    model = load_model(arguments.model, of_numbers=True)
+    style_of = read_documents(arguments.style_of)[1]
+
+    def write(texts: list[str]) -> list[str]:
+        return model.restyle(texts, style_of, batch_size=arguments.batch_size or 64)
+
+    transform(model, write, arguments.input, arguments.output, **_reading(arguments))
+
+
+def restyle_arguments(parser: ArgumentParser) -> None:
+    """Add those of ``textae restyle``."""
+    add = _reading_arguments(parser)
+    add("--style-of", required=True, metavar="G", help="documents in the style that is wanted")
+    add("--output", default="-", metavar="F|-", help="a file, or - for standard output (default: -)")
+
+
+def anomalies(arguments: Namespace) -> None:
+    """Find documents unlike the normal ones, by how hard they are to restore from their codes."""
+    if not is_main_process():
+        return
+    from textae.evaluation.files import check_writable, write_text
+    from textae.inference.codes import find_anomalies, read_documents
+
+    if not arguments.quantile < 1:
+        raise InputError(f"--quantile {arguments.quantile}: wants a share between 0 and 1")
+    if arguments.output != "-":
+        check_writable(arguments.output)
+    model = load_model(arguments.model, any_code=True)
+    reading = _reading(arguments)
+    columns = {"columns": reading.pop("columns")} if "columns" in reading else {}
+    identities, documents = read_documents(arguments.input, **columns)
+    normal = read_documents(arguments.normal, **columns)[1]
+
+    def loss(texts: list[str]) -> list[float]:
+        return model.reconstruction_loss(texts, **reading)
+
+    found = find_anomalies(loss, documents, normal, arguments.quantile)
+    lines = [json.dumps(line, ensure_ascii=False, default=str) for line in _verdicts(identities, found)]
+    text = "".join(f"{line}\n" for line in lines)
+    if arguments.output == "-":
+        print(text, end="")
+        return
+    write_text(arguments.output, text)
+    count, share = sum(found.verdicts), f"{arguments.quantile:.0%} of {len(normal):,} normal ones"
+    print(f"{arguments.output}: {count:,} of {len(documents):,} documents are anomalous,")
+    print(f"with more than the {found.threshold:.3f} nats per token that {share} keep to")
+
+
+def _verdicts(identities: list[Any], found: "Anomalies") -> list[dict[str, Any]]:
+    return [
+        ({} if identity is None else {"id": identity}) | {"loss": round(loss, 4), "anomaly": verdict}
+        for identity, loss, verdict in zip(identities, found.losses, found.verdicts, strict=True)
+    ]
+
+
+def anomalies_arguments(parser: ArgumentParser) -> None:
+    """Add those of ``textae anomalies``."""
+    add = _reading_arguments(parser)
+    add("--normal", required=True, metavar="G", help="documents in order, that the model was not trained on")
+    add(
+        "--quantile",
+        type=above_zero,
+        default=0.95,
+        metavar="Q",
+        help="share of normal documents that shall pass (default: 0.95)",
+    )
+    add("--output", default="-", metavar="F|-", help="JSON lines: loss and verdict of each (default: -)")
+
+
+def _reading_arguments(parser: ArgumentParser) -> Any:
+    add = parser.add_argument
+    add("--model", required=True, metavar="M", help="folder or Hub name of a trained model")
+    add("--input", default="-", metavar="F|-", help="documents: a file, or - for standard input (default: -)")
+    add("--column", nargs="+", metavar="NAME", help="columns to look in; the first that is found is taken")
+    add("--batch-size", type=whole(1), metavar="N", help="texts at a time (default: 64)")
+    return add
+
+
+def _reading(arguments: Namespace) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if arguments.batch_size is not None:
+        options["batch_size"] = arguments.batch_size
+    if arguments.column is not None:
+        options["columns"] = arguments.column
+    return options
+
+
+# In the order of the help: each command and what adds its arguments.
+COMMANDS = (
+    (embed, embed_arguments),
+    (anomalies, anomalies_arguments),
+    (generate, generate_arguments),
+    (codes, codes_arguments),
+    (restyle, restyle_arguments),
+)
