@@ -165,6 +165,85 @@ def anomalies_arguments(parser: ArgumentParser) -> None:
     add("--output", default="-", metavar="F|-", help="JSON lines: loss and verdict of each (default: -)")
 
 
+def compress(arguments: Namespace) -> None:
+    """Write documents to a small file of codes: what comes back is like them, or the same if asked."""
+    if not is_main_process():
+        return
+    from textae.evaluation.files import check_writable, write_bytes
+    from textae.inference import compression
+    from textae.inference.codes import read_documents
+
+    check_writable(arguments.output)
+    columns = {} if arguments.column is None else {"columns": arguments.column}
+    documents = read_documents(arguments.file, **columns)[1]
+    model = load_model(arguments.model, any_code=True)
+    batch_size = arguments.batch_size or 64
+    packed = compression.compress(model, documents, lossless=arguments.lossless, batch_size=batch_size)
+    write_bytes(arguments.output, packed.data)
+    characters, size = sum(map(len, documents)), len(packed.data)
+    bits = compression.compressed_bits(documents, packed.data)
+    print(
+        f"{arguments.output}: {len(documents):,} documents of {characters:,} characters in {size:,} bytes, "
+        f"{bits:.3f} bits a character, {packed.code_bytes:,} bytes of them codes"
+    )
+    if arguments.lossless:
+        print("lossless: every character was read back and is the same")
+        return
+    from textae.evaluation.scoring import RougeProtocol, rouge
+
+    filled = [i for i, text in enumerate(documents) if text.strip()]
+    restored = compression.decompress(model, packed.data)
+    protocol = RougeProtocol(resamples=1)
+    likeness = rouge([restored[i] for i in filled], [[documents[i]] for i in filled], protocol)["rougeL"]
+    losses = model.reconstruction_loss([documents[i] for i in filled], batch_size=batch_size)
+    loss = sum(losses) / max(1, len(losses))
+    print(f"lossy: ROUGE-L {likeness:.2f} of what comes back, {loss:.3f} nats per token")
+
+
+def compress_arguments(parser: ArgumentParser) -> None:
+    """Add those of ``textae compress``."""
+    add = parser.add_argument
+    add("file", metavar="F", help="documents: a file, or - for standard input")
+    add("-o", "--output", required=True, metavar="F.tae", help="the file of codes")
+    add("--model", required=True, metavar="M", help="a model whose code is discrete or text")
+    add("--lossless", action="store_true", help="also store what makes every character come back")
+    add("--column", nargs="+", metavar="NAME", help="columns to look in; the first that is found is taken")
+    add("--batch-size", type=whole(1), metavar="N", help="documents at a time (default: 64)")
+
+
+def decompress(arguments: Namespace) -> None:
+    """Write the documents of a file of codes: one for each, in order."""
+    if not is_main_process():
+        return
+    from textae.evaluation.files import check_writable, write_text
+    from textae.inference import compression
+
+    if arguments.output != "-":
+        check_writable(arguments.output)
+    data = compression.read_file(arguments.file)
+    compression.read_header(data)  # before a model is loaded for nothing
+    texts = compression.decompress(load_model(arguments.model, any_code=True), data)
+    if arguments.output != "-" and not arguments.output.removesuffix(".gz").endswith(".txt"):
+        lines = [json.dumps({"document": text}) for text in texts]
+    elif any("\n" in text or "\r" in text for text in texts):
+        raise InputError("There are documents of several lines; write them with -o F.jsonl.")
+    else:
+        lines = texts
+    written = "".join(f"{line}\n" for line in lines)
+    if arguments.output == "-":
+        print(written, end="")
+    else:
+        write_text(arguments.output, written)
+
+
+def decompress_arguments(parser: ArgumentParser) -> None:
+    """Add those of ``textae decompress``."""
+    add = parser.add_argument
+    add("file", metavar="F.tae", help="what textae compress wrote")
+    add("-o", "--output", default="-", metavar="F|-", help="F.txt or F.jsonl, or - for standard output")
+    add("--model", required=True, metavar="M", help="the model that it was compressed with")
+
+
 def _reading_arguments(parser: ArgumentParser) -> Any:
     add = parser.add_argument
     add("--model", required=True, metavar="M", help="folder or Hub name of a trained model")
@@ -190,4 +269,6 @@ COMMANDS = (
     (generate, generate_arguments),
     (codes, codes_arguments),
     (restyle, restyle_arguments),
+    (compress, compress_arguments),
+    (decompress, decompress_arguments),
 )

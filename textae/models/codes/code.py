@@ -80,6 +80,14 @@ class Code(nn.Module, ABC):
         """Numbers (B, M) of discrete codes; None: the code is not discrete."""
         return None
 
+    def frequencies(self) -> torch.Tensor | None:
+        """How likely each discrete code (M, K) is, none of them 0; None: the code is not discrete."""
+        return None
+
+    def look_up(self, indices: torch.Tensor) -> torch.Tensor:
+        """Values (B, M, D) of discrete codes by their numbers (B, M)."""
+        raise NotImplementedError
+
     def restyle(self, values: torch.Tensor, models: torch.Tensor) -> torch.Tensor | None:
         """Values (B, M, D) in the style of others (N, M, D), on average; None: it has no style of its own."""
         return None

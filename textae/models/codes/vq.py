@@ -44,6 +44,11 @@ class QuantizedCode(Code):
         """Entries (B, M, D) by their numbers (B, M)."""
         return self.codebook[torch.arange(indices.shape[1], device=indices.device), indices]
 
+    def frequencies(self) -> torch.Tensor:
+        """Of each entry (M, K), as the running counts have it."""
+        counts = self.counts + 1e-3 * self.counts.mean(dim=-1, keepdim=True) + 1e-6
+        return counts / counts.sum(dim=-1, keepdim=True)
+
     def _nearest(self, vectors: torch.Tensor) -> torch.Tensor:
         distances = torch.cdist(vectors.transpose(0, 1), self.codebook)
         return distances.argmin(dim=-1).T
