@@ -31,6 +31,14 @@ def own(function, **values):
         ({"warmup__steps": -1}, "warmup.steps = -1 must be at least 0"),
         ({"warmup__reconstructor_every": 0}, "warmup.reconstructor_every = 0 must be at least 1"),
         ({"adversarial__steps": -1}, "adversarial.steps = -1 must be at least 0"),
+        ({"code__vectors": 0}, "code.vectors = 0 must be at least 1"),
+        ({"code__kl_weight": -1.0}, "code.kl_weight = -1.0 must not be below 0"),
+        ({"code__codebook_decay": 1.0}, "code.codebook_decay = 1.0 must be at least 0 and below 1"),
+        (
+            {"noise__document_delete": 0.5, "noise__document_mask": 0.5},
+            "noise.document_delete = 0.5 must leave some tokens as they are, together with "
+            "document_mask and document_replace",
+        ),
         ({"warmup__documents_per_batch": 0}, "warmup.documents_per_batch = 0 must be at least 1"),
         ({"run__keep_checkpoints": 0}, "run.keep_checkpoints = 0 must be at least 1"),
         ({"run__seed": -1}, "run.seed = -1 must be at least 0"),

@@ -206,6 +206,10 @@ def _validate_lengths(config: TrainingConfig) -> None:
             f"length.summary_words = {length.summary_words} must lie between length.minimum_words = "
             f"{length.minimum_words} and length.maximum_words = {length.maximum_words}"
         )
+    noise = config.noise
+    lost = noise.document_delete + noise.document_mask + noise.document_replace
+    rule = "must leave some tokens as they are, together with document_mask and document_replace"
+    _require(config, "noise.document_delete", lost < 1, rule)
     for name, least in (("noise.inserted_fragments", 0), ("noise.fragment_words", 1)):
         span = attrgetter(name)(config)
         is_span = len(span) == 2 and least <= span[0] <= span[1]

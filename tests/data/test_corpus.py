@@ -147,6 +147,21 @@ def test_the_position_of_a_stream_can_be_restored_twice(tmp_path, seen):
     assert texts.num_shards == 3
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_each_text_says_which_source_it_came_from(tmp_path, streaming):
+    for name in ("a1.txt", "a2.txt", "b.txt"):
+        (tmp_path / name).write_text(f"of {name}\n", encoding="utf-8")
+    sources = [str(tmp_path / "a*.txt"), str(tmp_path / "b.txt")]
+    texts = read_texts(
+        sources, ["text"], kind="documents", streaming=streaming, normalization=NormalizationConfig()
+    )
+    assert [(row["text"], row["source"]) for row in texts] == [
+        ("of a1.txt", 0),
+        ("of a2.txt", 0),
+        ("of b.txt", 1),
+    ]
+
+
 def test_a_human_sentence_may_be_a_list(tmp_path):
     source = write(
         tmp_path / "a.jsonl", '{"titles": ["one", "", "two"]}\n{"titles": []}\n{"titles": "three"}\n'

@@ -185,3 +185,25 @@ def test_all_kinds_of_breaking_occur_and_one_word_is_enough():
         assert noise.break_sentence(["alone"], random.Random(seed)) in (["alone"], ["alone", "alone"])
     assert len(kinds) == 3
     assert all(count > 20 for count in kinds.values())
+
+
+def test_tokens_are_left_out_hidden_replaced_or_kept_by_one_number_each():
+    config = NoiseConfig(document_delete=0.2, document_mask=0.3, document_replace=0.1)
+    # Below 0.2 left out, below 0.5 hidden, below 0.6 replaced, else as it is.
+    generator = Scripted(
+        ("random", 0.19), ("random", 0.2), ("random", 0.49), ("random", 0.59), ("random", 0.6)
+    )
+    generator.choice = lambda other: other[1]
+    assert noise.corrupt_tokens([11, 12, 13, 14, 15], [91, 92], config, 4, generator) == [4, 4, 92, 15]
+    assert not generator.script
+
+
+def test_tokens_are_moved_before_anything_else_and_one_is_left():
+    config = NoiseConfig(document_shuffle=4.0, document_delete=0.5)
+    generator = Scripted(("gauss", 5.0), ("gauss", 0.0), ("gauss", 0.0), *[("random", 0.4)] * 3)
+    assert noise.corrupt_tokens([11, 12, 13], [], config, 4, generator) == [12]
+    assert generator.sigma == 2.0
+
+
+def test_without_noise_tokens_are_as_they_were():
+    assert noise.corrupt_tokens([11, 12, 13], [91], NoiseConfig(), 4, random.Random(0)) == [11, 12, 13]

@@ -181,3 +181,8 @@ def test_another_style_leaves_content_as_it_is():
 def test_telling_sources_apart_wants_two_of_them():
     with pytest.raises(InputError, match="wants documents of two sources or more"):
         build("split", sources=1)
+
+
+def test_style_leaves_room_for_content():
+    with pytest.raises(InputError, match=r"code.style_width = 4 must be below code.width = 4"):
+        build("split", style_width=4)

@@ -10,6 +10,7 @@ from textae.config import NormalizationConfig
 from textae.data.corpus import read_pairs
 from textae.errors import InputError
 from textae.training import loop
+from textae.training.noisy_documents import noisy_documents
 
 KINDS = ("vector", "gaussian", "vq", "split")
 DOCUMENTS = ["newswire:200", "newswire:40"]
@@ -126,3 +127,17 @@ def test_one_source_has_no_style(tmp_path, make_config):
     settings["data"] = {"documents": ["newswire:200"]}
     with pytest.raises(InputError, match="wants documents of two sources or more"):
         loop.train(make_config(tmp_path, **settings))
+
+
+def test_what_the_encoder_of_a_text_code_reads_is_corrupted_too(config, small_vocabulary, documents):
+    rows = range(1, 3)
+    clean = noisy_documents(config, small_vocabulary, 5, rows, documents)
+    assert clean == [small_vocabulary.as_source(documents[row].ids) for row in rows]
+    config.noise.document_mask = 0.5
+    noisy = noisy_documents(config, small_vocabulary, 5, rows, documents)
+    assert noisy == noisy_documents(config, small_vocabulary, 5, range(4), documents)[1:3]
+    for before, after in zip(clean, noisy, strict=True):
+        hidden = [now == small_vocabulary.mask for now in after]
+        assert 0 < sum(hidden) < len(after)
+        kept = [token for token, gone in zip(before, hidden, strict=True) if not gone]
+        assert kept == [token for token, gone in zip(after, hidden, strict=True) if not gone]

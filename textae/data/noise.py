@@ -70,15 +70,17 @@ def corrupt_tokens(
     if config.document_shuffle > 0:
         keys = [position + generator.gauss(0.0, config.document_shuffle / 2) for position in range(len(ids))]
         ids = [ids[i] for i in sorted(range(len(ids)), key=keys.__getitem__)]
+    deleted = config.document_delete
+    hidden = deleted + config.document_mask
+    replaced = hidden + config.document_replace
     result = []
     for token in ids:
         draw = generator.random()
-        if draw < config.document_delete:
+        if draw < deleted:
             continue
-        draw -= config.document_delete
-        if draw < config.document_mask:
+        if draw < hidden:
             token = mask
-        elif draw - config.document_mask < config.document_replace and other:
+        elif draw < replaced and other:
             token = generator.choice(other)
         result.append(token)
     return result or ids[:1]

@@ -15,6 +15,7 @@ from textae.models.autoencoder import TextAutoencoder
 from textae.models.encoder import Encoder
 from textae.models.inputs import AutoencoderOutputs
 from textae.training.lengths import human_lengths, matching_sentences, uniform_lengths
+from textae.training.noisy_documents import noisy_documents
 from textae.training.reduce import Reduce
 from textae.training.reward_models import RewardModels
 from textae.training.rewards import Rollout
@@ -125,7 +126,7 @@ class Estimator(ABC):
         return Request(
             words=words,
             sources=pad_rows(
-                [vocabulary.as_source(documents[row].ids) for row in rows], vocabulary.pad, device
+                noisy_documents(self.config, vocabulary, step, rows, documents), vocabulary.pad, device
             ),
             hints=vocabulary.hint_ids(words, device),
             targets=pad_rows([[*documents[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device),

@@ -1,18 +1,17 @@
 """A run whose code is numbers: one phase, in which a network restores documents from their codes."""
 
-import random
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from textae.config import TrainingConfig
 from textae.data.batches import BatchStream, Example, pad_rows
-from textae.data.noise import corrupt_tokens
 from textae.models.code_autoencoder import CodeAutoencoder, CodeInputs, CodeOutputs
 from textae.models.codes.code import Circumstances
 from textae.models.learning import hide_tokens, ramp
 from textae.training.loop import Training
 from textae.training.metrics import logger
+from textae.training.noisy_documents import noisy_documents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,18 +83,9 @@ class NumberTraining(Training):
         self.streams = DocumentStream(open_stream)
 
     def make(self, step: int, rows: range, documents: list[Example], device: torch.device) -> CodeInputs:
-        """Inputs for one process's ``rows`` of the global batch of ``step``.
-
-        Every row has random numbers of its own, so that the batch is the same however many processes
-        share it.
-        """
+        """Inputs for one process's ``rows`` of the global batch of ``step``, however many share it."""
         config, vocabulary = self.config, self.vocabulary
-        sources = []
-        for row in rows:
-            generator = random.Random(f"code {config.run.seed} {step} {row}")
-            others = documents[(row + 1) % len(documents)].ids
-            ids = corrupt_tokens(documents[row].ids, others, config.noise, vocabulary.mask, generator)
-            sources.append(vocabulary.as_source(ids))
+        sources = noisy_documents(config, vocabulary, step, rows, documents)
         target = pad_rows([[*documents[row].ids, vocabulary.end] for row in rows], vocabulary.pad, device)
         randoms = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
         shape = (len(documents), config.code.vectors, config.code.width)

@@ -27,6 +27,10 @@ class SplitCode(Code):
                 "one entry for each."
             )
         content = config.width - config.style_width
+        if content < 1:
+            raise InputError(
+                f"code.style_width = {config.style_width} must be below code.width = {config.width}."
+            )
         self.from_content = _classifier(config.vectors * content, width, sources)
         self.from_style = _classifier(config.vectors * config.style_width, width, sources)
 
