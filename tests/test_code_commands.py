@@ -99,6 +99,22 @@ def test_a_code_that_is_text_finds_anomalies_too(corpus, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.splitlines()[0])["anomaly"] is False
 
 
+def test_documents_are_mapped_by_their_kinds(trained, corpus, tmp_path, capsys):
+    path, _ = corpus
+    picture = tmp_path / "map.png"
+    words = ["map", "--model", trained("vector"), "--input", path, "-o", str(picture)]
+    assert main([*words, "--color", "id", "--title", "six"]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "5 documents" in capsys.readouterr().out  # the empty one has no place
+    assert main([*words, "--color", "label"]) == 2
+    assert 'has no column "label": name another with --color' in capsys.readouterr().err
+    assert main([*words[:-1], str(tmp_path / "map.gif")]) == 2
+    losses = tmp_path / "losses.svg"
+    judged = ["anomalies", *words[1:5], "--normal", path, "-o", str(tmp_path / "a.jsonl")]
+    assert main([*judged, "--plot", str(losses)]) == 0
+    assert b"<svg" in losses.read_bytes()
+
+
 def test_documents_are_drawn_and_walked_between(trained, capsys):
     drawn = ["generate", "--model", trained("gaussian"), "--n", "3", "--seed", "1"]
     assert main(drawn) == 0

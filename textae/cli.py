@@ -123,7 +123,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, _Parser]]:
         (commands.plot, arguments.plot_arguments),
         *code_commands.COMMANDS,
     ):
-        name, sentence = run.__name__, str(run.__doc__).partition("\n")[0]
+        # A command may be called as a Python built-in is, a function had better not.
+        name, sentence = run.__name__.rstrip("_"), str(run.__doc__).partition("\n")[0]
         by_name[name] = group.add_parser(
             name, help=sentence, description=sentence, formatter_class=argparse.RawDescriptionHelpFormatter
         )

@@ -27,7 +27,40 @@ def embed(arguments: Namespace) -> None:
 def embed_arguments(parser: ArgumentParser) -> None:
     """Add those of ``textae embed``."""
     add = _reading_arguments(parser)
-    add("--output", required=True, metavar="F", help="F.npy (an array, float32) or F.parquet")
+    add("-o", "--output", required=True, metavar="F", help="F.npy (an array, float32) or F.parquet")
+
+
+def map_(arguments: Namespace) -> None:
+    """Draw documents as points on a plane, those with like codes near each other."""
+    if not is_main_process():
+        return
+    from textae.evaluation.pictures import check_picture, draw_map, project
+    from textae.inference.codes import read_kinds
+
+    check_picture(arguments.output)
+    model = load_model(arguments.model, any_code=True)
+    reading = _reading(arguments)
+    columns = {"columns": reading.pop("columns")} if "columns" in reading else {}
+    documents, kinds = read_kinds(arguments.input, arguments.color, **columns)
+    vectors = model.embed(documents, **reading).numpy()
+    points = project(vectors, arguments.method, arguments.seed)
+    draw_map(points, kinds, arguments.output, arguments.title or "")
+    print(f"{arguments.output}: {len(documents):,} documents")
+
+
+def map_arguments(parser: ArgumentParser) -> None:
+    """Add those of ``textae map``."""
+    add = _reading_arguments(parser)
+    add("-o", "--output", required=True, metavar="F", help="the picture: F.png, F.svg or F.pdf")
+    add("--color", metavar="NAME", help="column that says what kind a document is")
+    add(
+        "--method",
+        choices=("pca", "tsne", "umap"),
+        default="pca",
+        help="tsne needs scikit-learn, umap umap-learn (default: pca)",
+    )
+    add("--seed", type=whole(0), default=0, metavar="N", help="of tsne and umap (default: 0)")
+    add("--title", metavar="TEXT", help="stands above it")
 
 
 def generate(arguments: Namespace) -> None:
@@ -109,7 +142,7 @@ def restyle_arguments(parser: ArgumentParser) -> None:
     """Add those of ``textae restyle``."""
     add = _reading_arguments(parser)
     add("--style-of", required=True, metavar="G", help="documents in the style that is wanted")
-    add("--output", default="-", metavar="F|-", help="a file, or - for standard output (default: -)")
+    add("-o", "--output", default="-", metavar="F|-", help="a file, or - for standard output (default: -)")
 
 
 def anomalies(arguments: Namespace) -> None:
@@ -117,12 +150,15 @@ def anomalies(arguments: Namespace) -> None:
     if not is_main_process():
         return
     from textae.evaluation.files import check_writable, write_text
+    from textae.evaluation.pictures import check_picture, draw_losses
     from textae.inference.codes import find_anomalies, read_documents
 
     if not arguments.quantile < 1:
         raise InputError(f"--quantile {arguments.quantile}: wants a share between 0 and 1")
     if arguments.output != "-":
         check_writable(arguments.output)
+    if arguments.plot is not None:
+        check_picture(arguments.plot)
     model = load_model(arguments.model, any_code=True)
     reading = _reading(arguments)
     columns = {"columns": reading.pop("columns")} if "columns" in reading else {}
@@ -133,6 +169,9 @@ def anomalies(arguments: Namespace) -> None:
         return model.reconstruction_loss(texts, **reading)
 
     found = find_anomalies(loss, documents, normal, arguments.quantile)
+    if arguments.plot is not None:
+        spread = {"normal": found.normal_losses, "judged": found.losses}
+        draw_losses(spread, found.threshold, arguments.plot)
     lines = [json.dumps(line, ensure_ascii=False, default=str) for line in _verdicts(identities, found)]
     text = "".join(f"{line}\n" for line in lines)
     if arguments.output == "-":
@@ -162,7 +201,10 @@ def anomalies_arguments(parser: ArgumentParser) -> None:
         metavar="Q",
         help="share of normal documents that shall pass (default: 0.95)",
     )
-    add("--output", default="-", metavar="F|-", help="JSON lines: loss and verdict of each (default: -)")
+    add(
+        "-o", "--output", default="-", metavar="F|-", help="JSON lines: loss and verdict of each (default: -)"
+    )
+    add("--plot", metavar="F", help="draw how the losses are spread: F.png, F.svg or F.pdf")
 
 
 def compress(arguments: Namespace) -> None:
@@ -265,6 +307,7 @@ def _reading(arguments: Namespace) -> dict[str, Any]:
 # In the order of the help: each command and what adds its arguments.
 COMMANDS = (
     (embed, embed_arguments),
+    (map_, map_arguments),
     (anomalies, anomalies_arguments),
     (generate, generate_arguments),
     (codes, codes_arguments),

@@ -39,6 +39,29 @@ def read_documents(source: str, columns: Sequence[str] = DOCUMENT_COLUMNS) -> tu
     return [record.id for record in records], [record.text(columns) for record in records]
 
 
+def read_kinds(
+    source: str, kind: str | None, columns: Sequence[str] = DOCUMENT_COLUMNS
+) -> tuple[list[str], list[str] | None]:
+    """Texts of all records of a source that have one, and what the column ``kind`` says of each.
+
+    Raises:
+        InputError: for anything wrong with the source, if no record has a text, or one has no such column.
+    """
+    documents, kinds = [], []
+    for record in read_records(source):
+        text = record.text(columns)
+        if not text.strip():
+            continue
+        documents.append(text)
+        if kind is not None:
+            if record.plain or kind not in record.fields:
+                raise InputError(f'{record.where} has no column "{kind}": name another with --color')
+            kinds.append(str(record.fields[kind]))
+    if not documents:
+        raise InputError(f"{source} holds no text: give some documents")
+    return documents, kinds if kind is not None else None
+
+
 def embed_corpus(
     model: "Autoencoder",
     source: str,
