@@ -118,6 +118,8 @@ class CodeConfig:
     """With vq, number of discrete codes."""
     codebook_decay: float = 0.99
     """With vq, decay of the running means that the codebook's entries are."""
+    continuous_steps: int = 200
+    """With vq, first steps in which vectors pass as they are, while the codebook settles among them."""
     commitment_weight: float = 0.25
     """With vq, weight of the distance of the encoder's vectors from their codes."""
     style_width: int = 32

@@ -29,6 +29,7 @@ _AT_LEAST = {
     "code.width": 1,
     "code.slots": 1,
     "code.kl_steps": 0,
+    "code.continuous_steps": 0,
     "code.codebook_size": 2,
     "code.style_width": 1,
     "warmup.steps": 0,

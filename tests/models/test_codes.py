@@ -114,12 +114,13 @@ def test_a_prior_is_what_only_the_variational_code_has():
 
 
 def test_vectors_become_the_nearest_entries_of_their_codebooks(states):
-    code = build("vq", vectors=1, width=2, codebook_size=3)
+    code = build("vq", vectors=1, width=2, codebook_size=3, continuous_steps=1)
     code.codebook.copy_(torch.tensor([[[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]]))
     vectors = torch.tensor([[[8.0, 1.0]], [[1.0, 7.0]], [[1.0, -1.0]]], requires_grad=True)
-    code.pool.forward = lambda states, mask: vectors
+    code._vectors = lambda states, mask: vectors
     assert code.indices(*states).tolist() == [[1], [2], [0]]
-    learned = code.learn(*states, around(3, code))
+    assert torch.equal(code.learn(*states, around(3, code, progress=0)).values, vectors)
+    learned = code.learn(*states, around(3, code, progress=1))
     assert learned.values.flatten(1).tolist() == [[10.0, 0.0], [0.0, 10.0], [0.0, 0.0]]
     assert learned.measures["distance"].tolist() == pytest.approx([2.5, 5.0, 1.0])
     assert learned.losses["commitment"].tolist() == pytest.approx([0.625, 1.25, 0.25])
@@ -149,7 +150,13 @@ def test_dead_entries_begin_anew_at_vectors_of_the_batch():
     # No entry stood for anything: the third is the mean of both, two of the dead ones take a vector each.
     assert code.codebook[0, [0, 1, 2], 0].tolist() == [4.0, 9.0, 6.5]
     assert told["code/revived"] == 2.0
-    assert code.counts.tolist() == [[0.25, 0.25, 1.0, 0.0]]
+    assert code.counts.flatten().tolist() == pytest.approx([0.025, 0.025, 1.0, 0.0])
+
+
+def test_vectors_have_one_length_before_they_are_quantised(states):
+    code = build("vq")
+    length = code._vectors(*states).norm(dim=-1)
+    assert torch.allclose(length, torch.full_like(length, 4**0.5), atol=1e-3)
 
 
 def test_style_is_another_documents_of_the_source_and_content_unlearns_it(states):

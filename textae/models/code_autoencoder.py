@@ -136,6 +136,8 @@ class CodeAutoencoder(Autoencoder):
     def decode(self, codes: torch.Tensor, *, batch_size: int = 64, num_beams: int = 4) -> list[str]:
         """Write a document for each of the codes (N, M, D), order kept.
 
+        No word follows itself, and no three tokens come twice.
+
         Raises:
             InputError: if a size makes no sense.
         """
@@ -145,6 +147,9 @@ class CodeAutoencoder(Autoencoder):
             max_tokens=self.config.max_document_tokens,
             num_beams=num_beams,
             length_penalty=DOCUMENT_LENGTH_PENALTY,
+            # A weak network only stutters otherwise.
+            no_repeat_ngram_size=3,
+            no_stutter=True,
         )
         written: list[str] = []
         with evaluating(self):

@@ -11,15 +11,18 @@ from textae.models.codes.code import Circumstances, Code, Coded
 if TYPE_CHECKING:
     from textae.training.reduce import Reduce
 
-# An entry that stands for less than this share of what the mean entry stands for is dead.
-DEAD = 0.03
+# An entry that stands for less than this share of what the mean entry stands for is dead, and one that
+# begins anew is taken to stand for this share: it has some steps to find its vectors.
+DEAD, BEGUN = 0.03, 0.1
 
 
 class QuantizedCode(Code):
     """M codebooks of K vectors, one for each vector of a document (van den Oord et al. 2017).
 
-    Gradients pass straight through. Entries are running means of the vectors that they stand for, and
-    dead ones begin anew at a vector of the batch (Razavi et al. 2019; Dhariwal et al. 2020).
+    Vectors are brought to one length first: they cannot shrink together until one entry stands for all
+    (after Yu et al. 2022). Gradients pass straight through. Entries are running means of the vectors that
+    they stand for, and dead ones begin anew at a vector of the batch (Razavi et al. 2019; Dhariwal et al.
+    2020).
     """
 
     codebook: torch.Tensor
@@ -38,7 +41,10 @@ class QuantizedCode(Code):
 
     def indices(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Number (B, M) of the nearest entry to each vector."""
-        return self._nearest(self.pool(states, mask))
+        return self._nearest(self._vectors(states, mask))
+
+    def _vectors(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return functional.layer_norm(self.pool(states, mask), (self.config.width,))
 
     def look_up(self, indices: torch.Tensor) -> torch.Tensor:
         """Entries (B, M, D) by their numbers (B, M)."""
@@ -55,12 +61,13 @@ class QuantizedCode(Code):
 
     def learn(self, states: torch.Tensor, mask: torch.Tensor, around: Circumstances) -> Coded:
         """The entries, through which gradients pass to the vectors, and the vectors' distance from them."""
-        vectors = self.pool(states, mask)
+        vectors = self._vectors(states, mask)
         indices = self._nearest(vectors.detach())
         entries = self.look_up(indices)
         distance = (vectors - entries).square().mean(dim=(1, 2))
+        passed = vectors + (entries - vectors).detach()
         return Coded(
-            vectors + (entries - vectors).detach(),
+            vectors if around.progress < self.config.continuous_steps else passed,
             losses={"commitment": self.config.commitment_weight * distance},
             measures={"distance": distance.detach()},
             update={"vectors": vectors.detach(), "indices": indices},
@@ -89,7 +96,7 @@ class QuantizedCode(Code):
         )
         dead, revived = reduce.first(dead.float()) > 0, reduce.first(revived)
         self.codebook.copy_(torch.where(dead[..., None], revived, self.codebook))
-        self.counts.copy_(torch.where(dead, mean, self.counts))
+        self.counts.copy_(torch.where(dead, BEGUN * mean, self.counts))
         shares = counts / counts.sum(dim=-1, keepdim=True)
         entropy = -(shares * shares.clamp_min(1e-12).log()).sum(dim=-1)
         return {
