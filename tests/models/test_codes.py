@@ -51,7 +51,7 @@ def test_a_code_has_its_shape_and_does_not_see_padding(kind, states):
     assert torch.equal(values, code.encode(changed, states[1]))
     learned = code.learn(*states, around(3, code, sources=[0, 1, 0]))
     assert learned.values.shape == (3, 2, 4)
-    for loss in [*learned.losses.values(), *learned.measures.values()]:
+    for loss in [*learned.losses.values(), *learned.nats.values(), *learned.measures.values()]:
         assert loss.shape == (3,)
 
 
@@ -93,9 +93,9 @@ def test_a_cloud_is_drawn_from_and_its_divergence_paid_above_the_free_bits(state
     assert torch.allclose(learned.measures["kl"], divergence.sum((1, 2)))
     # A quarter of the weight at the first of four steps, all of it from the fourth on.
     paid = divergence.clamp_min(0.5).sum((1, 2))
-    assert torch.allclose(learned.losses["kl"], 2.0 * 0.25 * paid)
+    assert torch.allclose(learned.nats["kl"], 2.0 * 0.25 * paid)
     later = code.learn(*states, around(3, code, progress=9))
-    assert torch.allclose(later.losses["kl"], 2.0 * paid)
+    assert torch.allclose(later.nats["kl"], 2.0 * paid)
 
 
 def test_active_units_are_numbers_that_differ_between_documents():

@@ -111,18 +111,18 @@ class NumberTraining(Training):
         self.outputs: CodeOutputs = self.module(inputs)
         outputs, reduce = self.outputs, self.reduce
         count = torch.tensor(float(len(rows)), device=self.accelerator.device)
-        total = reduce.mean(-outputs.log_probabilities.sum(), inputs.target.mask.sum())
-        metrics = {"loss/reconstructor": reduce.value(total)}
-        own = dict(outputs.coded.losses)
+        tokens = inputs.target.mask.sum()
+        parts = {"reconstructor": reduce.mean(-outputs.log_probabilities.sum(), tokens)}
         if outputs.bag is not None:
-            own["bag"] = -self.config.code.bag_weight * outputs.bag
-        for name, losses in own.items():
-            loss = reduce.mean(losses.sum(), count)
-            metrics[f"loss/{name}"] = reduce.value(loss)
-            total = total + loss
+            parts["bag"] = reduce.mean(-self.config.code.bag_weight * outputs.bag.sum(), count)
+        # What is counted in nats of a document weighs against the nats of its tokens, as in a bound on
+        # its log-probability.
+        parts |= {name: reduce.mean(nats.sum(), tokens) for name, nats in outputs.coded.nats.items()}
+        parts |= {name: reduce.mean(loss.sum(), count) for name, loss in outputs.coded.losses.items()}
+        metrics = {f"loss/{name}": reduce.value(part) for name, part in parts.items()}
         for name, values in outputs.coded.measures.items():
             metrics[f"code/{name}"] = reduce.value(reduce.mean(values.sum(), count))
-        return "code", total, metrics, []
+        return "code", torch.stack(list(parts.values())).sum(), metrics, []
 
     def learned(self) -> dict[str, float]:
         """What the code learns without gradients."""

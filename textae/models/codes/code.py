@@ -36,12 +36,14 @@ class Coded:
     Attributes:
         values: (B, M, D) what the decoder gets.
         losses: (B,) the code's own loss of each document, by name; weights are in them.
+        nats: (B,) likewise of losses that count as the nats of a document's tokens do.
         measures: (B,) what the log tells of each document, by name.
         update: (B, M, ...) what :meth:`Code.after_step` needs, by name.
     """
 
     values: torch.Tensor
     losses: dict[str, torch.Tensor] = field(default_factory=dict)
+    nats: dict[str, torch.Tensor] = field(default_factory=dict)
     measures: dict[str, torch.Tensor] = field(default_factory=dict)
     update: dict[str, torch.Tensor] = field(default_factory=dict)
 

@@ -43,7 +43,7 @@ class GaussianCode(Code):
         rise = min(1.0, (around.progress + 1) / max(1, self.config.kl_steps))
         return Coded(
             values,
-            losses={"kl": self.config.kl_weight * rise * paid.sum(dim=(1, 2))},
+            nats={"kl": self.config.kl_weight * rise * paid.sum(dim=(1, 2))},
             measures={"kl": divergence.sum(dim=(1, 2)).detach()},
             update={"means": mean.detach()},
         )
