@@ -36,6 +36,26 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+def launch_two(folder, recipe):
+    """Train from a recipe in two processes of the real launcher."""
+    file = folder / "recipe.yaml"
+    file.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if torch.accelerator.is_available():
+        environment["ACCELERATE_USE_CPU"] = "true"
+    configuration = ROOT / "configs" / "accelerate" / "two_cpu_processes.yaml"
+    words = [
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(configuration),
+        "--main_process_port",
+        "0",
+    ]
+    words += [str(ROOT / "scripts" / "train.py"), "--config", str(file)]
+    return launch([sys.executable, *words], env=environment, cwd=folder)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "moving"),
@@ -92,22 +112,7 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, set
     finally:
         torch.set_num_threads(threads)
 
-    file = tmp_path / "recipe.yaml"
-    file.write_text(yaml.safe_dump(make_recipe(two, **sections)), encoding="utf-8")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if torch.accelerator.is_available():
-        environment["ACCELERATE_USE_CPU"] = "true"
-    configuration = ROOT / "configs" / "accelerate" / "two_cpu_processes.yaml"
-    words = [
-        "-m",
-        "accelerate.commands.launch",
-        "--config_file",
-        str(configuration),
-        "--main_process_port",
-        "0",
-    ]
-    words += [str(ROOT / "scripts" / "train.py"), "--config", str(file)]
-    launched = launch([sys.executable, *words], env=environment, cwd=tmp_path)
+    launched = launch_two(tmp_path, make_recipe(two, **sections))
     assert launched.returncode == 0, launched.stderr
     assert "FutureWarning" not in launched.stderr
     assert launched.stdout.count("trained model:") == 1
@@ -124,3 +129,24 @@ def test_two_processes_log_what_one_logs(tmp_path, make_recipe, make_config, set
         assert second == pytest.approx(first, abs=TOLERANCE)
     losses = [line[moving] for line in alone if moving in line]
     assert max(losses) - min(losses) > 100 * TOLERANCE  # so that the tolerance means something
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["gaussian", "vq"])
+def test_two_processes_learn_a_code_of_numbers_as_one_does(tmp_path, make_recipe, make_config, kind):
+    sections = {
+        "encoder": {"width": 16, "layers": 1, "heads": 2, "feed_forward": 16, "dropout": 0.0},
+        "code": {"kind": kind, "vectors": 2, "width": 8, "codebook_size": 8, "continuous_steps": 2},
+        "noise": {"document_mask": 0.2},
+        "warmup": {"steps": 6, "documents_per_batch": 5, "warmup_steps": 2},
+        "run": {"sample_every": 6, "save_every": 6},
+    }
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(make_config(one, **sections))
+    launched = launch_two(tmp_path, make_recipe(two, **sections))
+    assert launched.returncode == 0, launched.stderr
+    alone, together = lines(one), lines(two)
+    assert len(alone) == len(together) == 6 + 2
+    for first, second in zip(alone, together, strict=True):
+        assert first.pop("phase", None) == second.pop("phase", None)
+        assert second == pytest.approx(first, abs=TOLERANCE)

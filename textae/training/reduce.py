@@ -33,7 +33,11 @@ class Reduce:
         """The global mean itself, for the log, from what :meth:`mean` gave."""
         return float(self.sum(local_part)) / self.processes
 
-    def first(self, value: torch.Tensor) -> torch.Tensor:
-        """The main process's ``value``, of the same shape everywhere, in all processes."""
-        mine = self.processes == 1 or self.accelerator.is_main_process
-        return self.sum(value if mine else torch.zeros_like(value))
+    def rows(self, value: torch.Tensor) -> torch.Tensor:
+        """The rows of all processes' tensors, which may have different numbers of them, in their order."""
+        if self.processes == 1:
+            return value
+        counts = self.accelerator.gather(torch.tensor([len(value)], device=value.device)).tolist()
+        padded = self.accelerator.pad_across_processes(value.contiguous(), dim=0)
+        parts = self.accelerator.gather(padded).split(padded.shape[0])
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])

@@ -50,10 +50,7 @@ class GaussianCode(Code):
 
     def after_step(self, coded: Coded, reduce: "Reduce") -> dict[str, float]:
         """Active units: numbers whose mean differs between documents (Burda et al. 2016)."""
-        means = coded.update["means"].flatten(1)
-        count = reduce.sum(means.new_tensor(float(len(means))))
-        center = reduce.sum(means.sum(0)) / count
-        variance = reduce.sum((means - center).square().sum(0)) / count
+        variance = reduce.rows(coded.update["means"]).flatten(1).var(dim=0, unbiased=False)
         return {"code/active_units": float((variance > ACTIVE).sum())}
 
     def draw(self, normal: torch.Tensor) -> torch.Tensor | None:

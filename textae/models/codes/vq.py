@@ -76,10 +76,10 @@ class QuantizedCode(Code):
     @torch.no_grad()
     def after_step(self, coded: Coded, reduce: "Reduce") -> dict[str, float]:
         """Move the entries, revive dead ones; tells the perplexity of entries in use, mean over codebooks."""
-        vectors, indices = coded.update["vectors"], coded.update["indices"]
+        vectors, indices = reduce.rows(coded.update["vectors"]), reduce.rows(coded.update["indices"])
         chosen = functional.one_hot(indices, self.config.codebook_size).to(vectors.dtype)
-        counts = reduce.sum(chosen.sum(dim=0))
-        sums = reduce.sum(torch.einsum("bmk,bmd->mkd", chosen, vectors))
+        counts = chosen.sum(dim=0)
+        sums = torch.einsum("bmk,bmd->mkd", chosen, vectors)
         decay = self.config.codebook_decay
         held = self.codebook * self.counts[..., None] * decay + sums * (1 - decay)
         self.counts.mul_(decay).add_(counts * (1 - decay))
@@ -88,13 +88,12 @@ class QuantizedCode(Code):
         )
         mean = self.counts.mean(dim=-1, keepdim=True)
         dead = self.counts < DEAD * mean
-        # A vector of the main process's batch for each, in turn: all processes do the same, by no chance.
+        # A vector of the batch for each, in turn: all processes do the same, by no chance.
         turn = dead.cumsum(dim=-1) - 1
         dead &= turn < len(vectors)
         revived = vectors.transpose(0, 1).gather(
             1, turn.clamp(0, len(vectors) - 1)[..., None].expand_as(self.codebook)
         )
-        dead, revived = reduce.first(dead.float()) > 0, reduce.first(revived)
         self.codebook.copy_(torch.where(dead[..., None], revived, self.codebook))
         self.counts.copy_(torch.where(dead, BEGUN * mean, self.counts))
         shares = counts / counts.sum(dim=-1, keepdim=True)
