@@ -31,14 +31,14 @@ def trained(monkeypatch):
 def corpus(monkeypatch):
     """Replace loading and summarising; return the list of what was called."""
     import textae.inference.corpus
-    import textae.models.autoencoder
+    import textae.models.base
 
     calls = []
 
     def load(path, device=None):
         return f"model of {path}"
 
-    monkeypatch.setattr(textae.models.autoencoder.TextAutoencoder, "from_pretrained", load)
+    monkeypatch.setattr(textae.models.base.Autoencoder, "from_pretrained", load)
     for name in ("summarize_corpus", "reconstruct_corpus"):
 
         def work(model, source, output, _name=name, **options):
@@ -202,10 +202,10 @@ def test_other_processes_of_a_launch_write_nothing(corpus, monkeypatch, command)
 def test_the_model_goes_to_the_accelerator_if_there_is_one(monkeypatch):
     import torch
 
-    import textae.models.autoencoder
+    import textae.models.base
 
     monkeypatch.setattr(
-        textae.models.autoencoder.TextAutoencoder, "from_pretrained", lambda path, device: (path, device)
+        textae.models.base.Autoencoder, "from_pretrained", lambda path, device: (path, device)
     )
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert commands.load_model("m") == ("m", None)

@@ -17,7 +17,7 @@ tokenizer: {{vocabulary_size: 400}}
 encoder: {{width: 16, layers: 1, heads: 2, feed_forward: 16}}
 code: {{kind: {kind}, vectors: 2, width: 8, slots: 2, codebook_size: 4, style_width: 2}}
 warmup: {{steps: 4, documents_per_batch: 8, warmup_steps: 2}}
-run: {{output: {output}, trackers: [], sample_every: 4}}
+run: {{output: {output}, trackers: [], sample_every: 4, log_every: 1}}
 """
 
 
@@ -113,6 +113,25 @@ def test_documents_are_mapped_by_their_kinds(trained, corpus, tmp_path, capsys):
     judged = ["anomalies", *words[1:5], "--normal", path, "-o", str(tmp_path / "a.jsonl")]
     assert main([*judged, "--plot", str(losses)]) == 0
     assert b"<svg" in losses.read_bytes()
+
+
+def test_curves_of_codes_are_drawn_and_documents_pass_through(trained, corpus, tmp_path, capsys):
+    path, texts = corpus
+    picture = tmp_path / "curves.png"
+    runs = [f"{kind}={trained(kind)}" for kind in ("vector", "gaussian", "vq", "split")]
+    assert main(["plot", *runs, "-o", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    capsys.readouterr()
+    assert main(["reconstruct", "--model", trained("vector"), "--input", path]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    model = CodeAutoencoder.from_pretrained(trained("vector"))
+    assert [line["document"] for line in lines] == model.reconstruct(texts)
+    text = tmp_path / "text"
+    text.mkdir()
+    (text / "config.yaml").write_text("", encoding="utf-8")
+    (text / "metrics.jsonl").write_text('{"step": 1, "loss/encoder": 2.0}\n', encoding="utf-8")
+    assert main(["plot", str(text), trained("vq"), "-o", str(picture)]) == 2
+    assert "have no curves in common; plot each alone" in capsys.readouterr().err
 
 
 def test_documents_are_drawn_and_walked_between(trained, capsys):

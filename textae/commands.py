@@ -86,10 +86,10 @@ def summarize(arguments: Namespace) -> None:
 
 
 def reconstruct(arguments: Namespace) -> None:
-    """Restore documents from their summaries: one for each, in order."""
+    """Restore documents from their summaries, or pass them through a code of numbers: one for each."""
     if is_main_process():
         source = _input(arguments)
-        model = load_model(arguments.model)
+        model = load_model(arguments.model, any_code=True)
         from textae.inference.corpus import reconstruct_corpus
 
         reconstruct_corpus(model, source, arguments.output, **_corpus_options(arguments))
@@ -201,9 +201,18 @@ def plot(arguments: Namespace) -> None:
     """Draw the learning curves of runs, while they train or after."""
     runs = _named(arguments.runs, "RUN")
     if is_main_process():
-        from textae.evaluation.curves import draw_curves
+        from textae.evaluation.code_curves import draw_code_curves, is_code_run
+        from textae.evaluation.curves import draw_curves, read_curves
 
-        draw_curves(runs, arguments.output, title=arguments.title)
+        for folder in runs.values():
+            read_curves(folder)  # says in its own words what is no run
+        kinds = {is_code_run(folder) for folder in runs.values()}
+        if len(kinds) > 1:
+            raise InputError(
+                "Runs of text codes and of codes of numbers have no curves in common; plot each alone"
+            )
+        draw = draw_code_curves if kinds == {True} else draw_curves
+        draw(runs, arguments.output, title=arguments.title)
         print(f"curves: {arguments.output}")
 
 

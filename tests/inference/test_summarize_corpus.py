@@ -19,7 +19,8 @@ class FirstWordModel:
 
     def __init__(self, max_document_tokens=5, long_documents="cut"):
         decoding = SimpleNamespace(long_documents=long_documents)
-        self.config = SimpleNamespace(max_document_tokens=max_document_tokens, decoding=decoding)
+        code = SimpleNamespace(is_text=True)
+        self.config = SimpleNamespace(max_document_tokens=max_document_tokens, decoding=decoding, code=code)
         self.calls = []
 
     def count_tokens(self, texts):

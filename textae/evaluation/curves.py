@@ -144,7 +144,7 @@ def draw_curves(
     if lengths:
         of = f" ({next(iter(curves))})" if len(curves) > 1 else ""
         _draw_asked(panels[0][2], panels[1][2], lengths, unit, of)
-    _finish(figure, panels[:, :2].flatten().tolist(), curves, colours, title)
+    finish(figure, panels[:, :2].flatten().tolist(), curves, colours, title)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix[1:], dpi=_DPI)
     write_bytes(path, buffer.getvalue())
@@ -240,7 +240,7 @@ def _name_line(axes: "Axes", kind: str, x: float, y: float) -> None:
     )
 
 
-def _finish(
+def finish(
     figure: "Figure",
     panels: Sequence["Axes"],
     curves: Mapping[str, Curves],
@@ -251,7 +251,8 @@ def _finish(
     from matplotlib.lines import Line2D
 
     last = max(step for run in curves.values() for found in run.points.values() for step, _ in found)
-    ends = sorted({run.warmup_steps for run in curves.values() if 0 < run.warmup_steps <= last})
+    # Where there is only one phase its end is the picture's.
+    ends = sorted({run.warmup_steps for run in curves.values() if 0 < run.warmup_steps < last})
     for axes in panels:
         axes.set_xlabel("step")
         axes.set_xlim(0, last * 1.1)

@@ -13,6 +13,7 @@ from textae.evaluation.files import check_writable, write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 METHODS = ("pca", "tsne", "umap")
 # More kinds than colours that can be told apart share the last one.
@@ -138,19 +139,29 @@ def draw_rates(systems: Mapping[str, Sequence[tuple[float, float]]], path: str |
     _write(axes, path)
 
 
-def _axes() -> "Axes":
+def new_figure(size: tuple[float, float]) -> "Figure":
+    """A figure of its own, without pyplot: nothing global is set; ``size`` in inches of 100 dots."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.0, 6.0), dpi=100, layout="constrained")
+    figure = Figure(figsize=size, dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    return figure
+
+
+def save_figure(figure: "Figure", path: str | Path) -> None:
+    """Write a figure, whole or not at all."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=Path(path).suffix.lower().removeprefix("."))
+    write_bytes(path, buffer.getvalue())
+
+
+def _axes() -> "Axes":
+    axes = new_figure((8.0, 6.0)).add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
 
 def _write(axes: "Axes", path: str | Path) -> None:
-    buffer = io.BytesIO()
     figure: Any = axes.figure
-    figure.savefig(buffer, format=Path(path).suffix.lower().removeprefix("."))
-    write_bytes(path, buffer.getvalue())
+    save_figure(figure, path)

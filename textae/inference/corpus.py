@@ -65,19 +65,23 @@ def reconstruct_corpus(
     source: str,
     output: str,
     *,
-    columns: Sequence[str] = SUMMARY_COLUMNS,
+    columns: Sequence[str] | None = None,
     batch_size: int = 64,
     **decoding: Any,
 ) -> dict[str, int]:
     """Write the document that ``model.reconstruct`` restores from every summary of ``source`` to ``output``.
 
+    Of a model with a code of numbers, it is what is left of every document after its way through the code.
     Everything is as in :func:`summarize_corpus`, except that the field written is ``document``.
     """
+    read = "summary" if model.config.code.is_text else "document"
+    if columns is None:
+        columns = SUMMARY_COLUMNS if read == "summary" else DOCUMENT_COLUMNS
 
     def write(texts: list[str]) -> list[str]:
         return model.reconstruct(texts, batch_size=batch_size, **decoding)
 
-    return transform(model, write, source, output, columns, batch_size, names=("summary", "document"))
+    return transform(model, write, source, output, columns, batch_size, names=(read, "document"))
 
 
 def transform(
