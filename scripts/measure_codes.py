@@ -136,18 +136,22 @@ def compression(options: argparse.Namespace) -> dict[str, Any]:
         {"system": name, "bits": 8 * len(data) / characters} for name, data in general.items()
     ]
     curves: dict[str, list[tuple[float, float]]] = {}
-    for name, model in models_of(options.model).items():
+    sized = [
+        (f"{name}, {words} words" if words else name, model, words)
+        for name, model in models_of(options.model).items()
+        for words in (options.words if model.config.code.is_text and options.words else [None])
+    ]
+    for name, model, words in sized:
         size = sum(parameter.numel() for parameter in model.parameters())
-        packed = compress(model, documents)
+        packed = compress(model, documents, words=words)
         restored = decompress(model, packed.data)
         likeness = rouge(restored, [[text] for text in documents], ROUGE)["rougeL"]
-        losses = model.reconstruction_loss(documents)
         bits = compressed_bits(documents, packed.data)
-        lossy = {"system": name, "parameters": size, "bits": bits, "rougeL": likeness}
-        rows.append({**lossy, "loss": sum(losses) / len(losses)})
+        rows.append({"system": name, "parameters": size, "bits": bits, "rougeL": likeness})
         curves.setdefault(name.split(",")[0], []).append((bits, likeness))
         if options.lossless:
-            exact = compressed_bits(documents, compress(model, documents, lossless=True).data)
+            packed = compress(model, documents, words=words, lossless=True)
+            exact = compressed_bits(documents, packed.data)
             rows.append({"system": f"{name}, lossless", "parameters": size, "bits": exact})
     shown = {
         row["system"]: [
@@ -300,6 +304,7 @@ def main() -> None:
         add("--sentence-encoder", metavar="M")
         add("--reader", metavar="M", help="a model with a text code, whose discriminator judges")
         add("--lossless", action="store_true")
+        add("--words", nargs="+", type=int, default=[], help="lengths of codes that are text")
         add("--zstd", action="store_true", help="beside the command zstd")
         add("--plot", metavar="F")
     options = parser.parse_args()

@@ -220,7 +220,9 @@ def compress(arguments: Namespace) -> None:
     documents = read_documents(arguments.file, **columns)[1]
     model = load_model(arguments.model, any_code=True)
     batch_size = arguments.batch_size or 64
-    packed = compression.compress(model, documents, lossless=arguments.lossless, batch_size=batch_size)
+    packed = compression.compress(
+        model, documents, lossless=arguments.lossless, words=arguments.words, batch_size=batch_size
+    )
     write_bytes(arguments.output, packed.data)
     characters, size = sum(map(len, documents)), len(packed.data)
     bits = compression.compressed_bits(documents, packed.data)
@@ -249,6 +251,7 @@ def compress_arguments(parser: ArgumentParser) -> None:
     add("-o", "--output", required=True, metavar="F.tae", help="the file of codes")
     add("--model", required=True, metavar="M", help="a model whose code is discrete or text")
     add("--lossless", action="store_true", help="also store what makes every character come back")
+    add("--words", type=whole(1), metavar="N", help="length of a code that is text (default: the model's)")
     add("--column", nargs="+", metavar="NAME", help="columns to look in; the first that is found is taken")
     add("--batch-size", type=whole(1), metavar="N", help="documents at a time (default: 64)")
 

@@ -112,6 +112,13 @@ def test_codes_of_text_are_what_the_summaries_say(tiny_model, sentences):
     assert decompress(tiny_model, packed.data) == tiny_model.reconstruct(tiny_model.summarize(english))
 
 
+def test_a_longer_text_takes_more_bits(tiny_model, discrete, sentences):
+    short, long = (compress(tiny_model, sentences[:6], words=words).code_bytes for words in (2, 8))
+    assert short < long
+    with pytest.raises(InputError, match="words are for a code that is text; this one is vq"):
+        compress(discrete, sentences, words=3)
+
+
 def test_a_likelier_text_takes_fewer_bits(discrete, sentences):
     """The correction takes about the bits that the network's loss says."""
     packed = compress(discrete, sentences * 8, lossless=True)

@@ -62,11 +62,11 @@ class _Codes:
                 )
             self.frequencies = frequencies.float().cpu().numpy()
 
-    def of(self, rows: list[list[int]]) -> list[list[int]]:
-        """The codes of documents, given as token ids, as lists of numbers."""
+    def of(self, rows: list[list[int]], words: int | None) -> list[list[int]]:
+        """The codes of documents, given as token ids, as lists of numbers; a text of so many words."""
         model = self.model
         if self.is_text:
-            texts = model.summarize(model.vocabulary.decode(rows))
+            texts = model.summarize(model.vocabulary.decode(rows), words=words)
             return [row[: self.window] for row in model.vocabulary.encode(texts)]
         source = pad_texts(rows, model.vocabulary, model.device)
         states = model.network.backbone.encode(source.ids, source.mask)
@@ -102,7 +102,12 @@ class _Codes:
 
 
 def compress(
-    model: "Autoencoder", documents: list[str], *, lossless: bool = False, batch_size: int = 64
+    model: "Autoencoder",
+    documents: list[str],
+    *,
+    lossless: bool = False,
+    words: int | None = None,
+    batch_size: int = 64,
 ) -> Packed:
     """Documents to a file of codes.
 
@@ -111,12 +116,16 @@ def compress(
         documents: any Unicode texts; what is lost of long ones and of a text's form is as in training,
             unless ``lossless``.
         lossless: also store what corrects the reconstructor, so that every character comes back.
+        words: length of a code that is text; the model's own if not given.
         batch_size: documents at a time; the file is read with the same.
 
     Raises:
-        InputError: if the model's code is neither, or what was written does not come back the same.
+        InputError: if the model's code is neither, or has no words but ``words`` are asked for, or what was
+            written does not come back the same.
     """
     codes = _Codes(model)
+    if words is not None and not codes.is_text:
+        raise InputError(f"words are for a code that is text; this one is {model.config.code.kind}.")
     rows, how, raw = _tokens(model, documents) if lossless else (model.read_documents(documents), [], b"")
     pieces = [list(_windows(row, codes.window)) for row in rows]
     flat = [piece for parts in pieces for piece in parts]
@@ -124,7 +133,7 @@ def compress(
     with evaluating(model), torch.no_grad():
         for chosen in _batches(len(flat), batch_size):
             batch = flat[chosen]
-            numbers = codes.put(writer, codes.of(batch), len(batch))
+            numbers = codes.put(writer, codes.of(batch, words), len(batch))
             if lossless:
                 code_rows(corrections, codes.network, codes.source(numbers), batch, codes.window)
     if lossless:
