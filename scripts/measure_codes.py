@@ -94,8 +94,9 @@ def shuffled(texts: Sequence[str], seed: int = 0) -> list[str]:
 
 
 def anomalies(options: argparse.Namespace) -> dict[str, Any]:
-    """Area under the ROC curve of reconstruction loss, beside a one-class baseline on TF-IDF."""
+    """Area under the ROC curve of reconstruction loss, beside two one-class baselines on TF-IDF."""
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.neighbors import NearestNeighbors
     from sklearn.svm import OneClassSVM
 
     normal, train = texts_of(options.normal, options.limit), texts_of(options.train)
@@ -103,12 +104,20 @@ def anomalies(options: argparse.Namespace) -> dict[str, Any]:
     kinds = {name: texts_of([path], options.limit) for name, path in named.items()}
     kinds["the same, words shuffled"] = shuffled(normal)
     vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2)
-    baseline = OneClassSVM(kernel="linear", nu=0.1).fit(vectorizer.fit_transform(train))
+    known = vectorizer.fit_transform(train)
+    machine = OneClassSVM(kernel="rbf", gamma="scale", nu=0.1).fit(known)
+    neighbours = NearestNeighbors(n_neighbors=1, metric="cosine").fit(known)
 
     def unlike(texts: list[str]) -> list[float]:
-        return list(-baseline.score_samples(vectorizer.transform(texts)))
+        return list(-machine.score_samples(vectorizer.transform(texts)))
 
-    scorers: dict[str, Callable[[list[str]], list[float]]] = {"one-class SVM on TF-IDF": unlike}
+    def far(texts: list[str]) -> list[float]:
+        return list(neighbours.kneighbors(vectorizer.transform(texts))[0][:, 0])
+
+    scorers: dict[str, Callable[[list[str]], list[float]]] = {
+        "one-class SVM on TF-IDF": unlike,
+        "distance from the nearest, TF-IDF": far,
+    }
     scorers |= {name: model.reconstruction_loss for name, model in models_of(options.model).items()}
     areas: dict[str, dict[str, float]] = {}
     losses: dict[str, list[float]] = {}
