@@ -97,10 +97,10 @@ def test_every_import_is_declared():
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.partition(".")[0])
     foreign = imported - sys.stdlib_module_names - {"textae"}
-    declared = {
-        normalized(re.match(r"[\w.-]+", text)[0])
-        for text in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["plots"]]
-    }
+    extras = [
+        text for name, texts in PROJECT["optional-dependencies"].items() if name != "dev" for text in texts
+    ]
+    declared = {normalized(re.match(r"[\w.-]+", text)[0]) for text in [*PROJECT["dependencies"], *extras]}
     assert {name for name in foreign if normalized(distributions[name][0]) not in declared} == set()
 
 

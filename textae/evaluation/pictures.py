@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +58,10 @@ def project(vectors: np.ndarray, method: str = "pca", seed: int = 0) -> np.ndarr
 
             reducer: Any = TSNE(random_state=seed, perplexity=min(30.0, (len(vectors) - 1) / 3))
         else:
-            import umap
-
-            reducer = umap.UMAP(random_state=seed)
+            reducer = import_module("umap").UMAP(random_state=seed)
     except ImportError as error:
         needed = "scikit-learn" if method == "tsne" else "umap-learn"
-        raise InputError(f"--method {method} needs {needed}: pip install {needed}") from error
+        raise InputError(f'--method {method} needs {needed}: pip install "textae[maps]"') from error
     return np.asarray(reducer.fit_transform(centred))
 
 
