@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from textae.config import NormalizationConfig
 from textae.data.corpus import read_records
 from textae.data.formats import Record
+from textae.data.normalization import normalize
 from textae.data.words import split_words
 from textae.errors import InputError
 from textae.evaluation.files import check_writable, write_bytes
@@ -159,7 +161,7 @@ def code_meanings(
         InputError: if the model's code is not discrete.
     """
     indices = model.indices(documents, batch_size=batch_size)
-    bags = [set(split_words(text.lower())) for text in documents]
+    bags = [_content(text) for text in documents]
     everywhere = Counter(word for bag in bags for word in bag)
     meanings = []
     for place in range(indices.shape[1]):
@@ -173,6 +175,11 @@ def code_meanings(
                 )
             )
     return sorted(meanings, key=lambda meaning: (meaning.place, -meaning.count, meaning.number))
+
+
+def _content(text: str) -> set[str]:
+    words = split_words(normalize(text, NormalizationConfig(lowercase=True, split_punctuation=True)))
+    return {word for word in words if any(character.isalnum() for character in word)}
 
 
 def _telling(inside: Counter[str], members: int, everywhere: Counter[str], total: int) -> list[str]:
