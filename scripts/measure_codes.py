@@ -34,9 +34,9 @@ ROUGE = RougeProtocol(resamples=1)
 COLUMNS = ("lead", "document", "text", "summary")
 
 
-def texts_of(sources: Sequence[str], limit: int | None = None) -> list[str]:
-    """Texts of some sources, the first column of COLUMNS that a record has, evenly spread if limited."""
-    texts = [record.text(COLUMNS) for source in sources for record in read_records(source)]
+def texts_of(sources: Sequence[str], limit: int | None = None, columns: Sequence[str] = COLUMNS) -> list[str]:
+    """Texts of some sources, the first of ``columns`` that a record has, evenly spread if limited."""
+    texts = [record.text(columns) for source in sources for record in read_records(source)]
     return texts if limit is None else texts[:: max(1, len(texts) // limit)][:limit]
 
 
@@ -201,7 +201,7 @@ def drawn(options: argparse.Namespace) -> dict[str, Any]:
     """Documents drawn from the prior: how many differ, how readable they are to a reader of real text."""
     model = CodeAutoencoder.from_pretrained(options.model[0].split("=", 1)[-1])
     texts = model.generate(options.limit or 500, seed=1)
-    real = texts_of(options.data, len(texts))
+    real = texts_of(options.data, len(texts), ("text", "summary"))
     means = model.encode(real).flatten(1)
     report: dict[str, Any] = {
         "drawn": len(texts),
