@@ -133,7 +133,7 @@ def draw_rates(systems: Mapping[str, Sequence[tuple[float, float]]], path: str |
     for (name, points), colour in zip(systems.items(), COLOURS, strict=False):
         ranked = sorted(points)
         axes.plot(*zip(*ranked, strict=True), "o-", color=colour, label=name)
-    axes.set(xlabel="bits a character", ylabel=measure, xscale="log")
+    axes.set(xlabel="bits a character", ylabel=measure)
     axes.legend(frameon=False)
     _write(axes, path)
 
