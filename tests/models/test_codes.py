@@ -168,13 +168,27 @@ def test_style_is_another_documents_of_the_source_and_content_unlearns_it(states
     content, style = code.parts(values)
     assert content.shape == (3, 2, 3)
     assert torch.equal(learned.values, torch.cat([content, style[[2, 1, 0]]], dim=-1))
-    # What would make the classifier of content better is what the encoder gets with the other sign.
+    # The classifier learns, and content does not help it; content learns to mislead it, and it does not see.
     learned.losses["content"].sum().backward()
-    seen = values.detach().clone().requires_grad_(True)
-    read = code.from_content(code.parts(seen)[0].flatten(1))
-    torch.nn.functional.cross_entropy(read, torch.tensor([0, 1, 0]), reduction="sum").backward()
-    assert torch.allclose(values.grad, -seen.grad)
-    assert values.grad.abs().sum() > 0
+    assert values.grad is None
+    assert all(parameter.grad is not None for parameter in code.from_content.parameters())
+    code.zero_grad()
+    learned.losses["hidden"].sum().backward()
+    assert all(parameter.grad is None for parameter in code.from_content.parameters())
+    assert values.grad[..., :3].abs().sum() > 0 and not values.grad[..., 3:].any()
+
+
+def test_hiding_the_source_costs_nothing_where_all_are_equally_likely(states):
+    code = build("split")
+    for parameter in code.from_content.parameters():
+        torch.nn.init.zeros_(parameter)
+    around_all = around(3, code, sources=[0, 1, 0])
+    assert torch.allclose(code.learn(*states, around_all).losses["hidden"], torch.zeros(3), atol=1e-6)
+    # Of probabilities 3/4 and 1/4 the mean logarithm is that of a root: -log sqrt(3/16) - log 2.
+    with torch.no_grad():
+        code.from_content[-1].bias.copy_(torch.tensor([3.0, 1.0]).log())
+    wanted = -0.5 * math.log(3 / 16) - math.log(2)
+    assert code.learn(*states, around_all).losses["hidden"].tolist() == pytest.approx([wanted] * 3)
 
 
 def test_another_style_leaves_content_as_it_is():

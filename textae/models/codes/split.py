@@ -1,6 +1,6 @@
 """A code in two halves: what a document says, and how texts of its source say it."""
 
-from typing import Any
+import math
 
 import torch
 from torch import nn
@@ -15,8 +15,9 @@ class SplitCode(Code):
     """Content and style, told apart without paired examples (after Ganin et al. 2016; Chou et al. 2018).
 
     The last ``style_width`` numbers of each vector are style. In training a document gets the style of
-    another document of its source, so that style can only hold what they share; and a classifier that
-    tries to tell the source from content gets its gradient reversed on the way to the encoder.
+    another document of its source, so that style can only hold what they share; and a classifier learns to
+    tell the source from content, which learns that the classifier shall find all sources equally likely
+    (Tzeng et al. 2015): unlike the classifier's own loss with its sign turned, that has a least value.
     """
 
     def __init__(self, config: CodeConfig, width: int, vocabulary_size: int, sources: int):
@@ -46,15 +47,19 @@ class SplitCode(Code):
     def learn(self, states: torch.Tensor, mask: torch.Tensor, around: Circumstances) -> Coded:
         """Content with the style of another document of the source, and what the classifiers lose."""
         content, style = self.parts(self.pool(states, mask))
-        read_content = self.from_content(_reversed(content.flatten(1)))
-        read_style = self.from_style(style.flatten(1))
-        lost = functional.cross_entropy(read_content, around.sources, reduction="none")
-        kept = functional.cross_entropy(read_style, around.sources, reduction="none")
+        flat = content.flatten(1)
+        read_content, read_style = self.from_content(flat.detach()), self.from_style(style.flatten(1))
+        # The same classifier, which does not learn from being misled.
+        frozen = {name: parameter.detach() for name, parameter in self.from_content.named_parameters()}
+        misled = torch.func.functional_call(self.from_content, frozen, (flat,)).log_softmax(dim=-1)
         weight = self.config.source_weight
-        values = torch.cat([content, style[next_of_source(around.sources)]], dim=-1)
         return Coded(
-            values,
-            losses={"content": weight * lost, "style": weight * kept},
+            torch.cat([content, style[next_of_source(around.sources)]], dim=-1),
+            losses={
+                "content": functional.cross_entropy(read_content, around.sources, reduction="none"),
+                "hidden": weight * (-misled.mean(dim=-1) - math.log(self.sources)),
+                "style": weight * functional.cross_entropy(read_style, around.sources, reduction="none"),
+            },
             measures={
                 "content_tells_source": (read_content.argmax(-1) == around.sources).float(),
                 "style_tells_source": (read_style.argmax(-1) == around.sources).float(),
@@ -77,23 +82,9 @@ def next_of_source(sources: torch.Tensor) -> torch.Tensor:
 
 
 def _classifier(width: int, hidden: int, sources: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, sources))
-
-
-class _Reverse(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-        return -gradient
-
-
-def _reversed(values: torch.Tensor) -> torch.Tensor:
-    """The same values, whose gradient comes back reversed (Ganin et al. 2016)."""
-    result: torch.Tensor = _Reverse.apply(values)
-    return result
+    # One length for all: what is hidden shall be hidden, and not only made small.
+    scale = nn.LayerNorm(width, elementwise_affine=False)
+    return nn.Sequential(scale, nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, sources))
 
 
 CODE = SplitCode
