@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from textae import CodeAutoencoder
+from textae import CodeAutoencoder, TextAutoencoder
 from textae.cli import main
 from textae.config import NormalizationConfig
 from textae.data.corpus import read_pairs
@@ -192,6 +192,16 @@ def test_files_of_codes_come_back(trained, corpus, tmp_path, capsys):
     assert main(["decompress", packed, *words]) == 0
     restored = CodeAutoencoder.from_pretrained(trained("vq")).reconstruct(texts)
     assert capsys.readouterr().out.splitlines() == restored
+
+
+def test_the_loss_of_a_code_that_is_text_is_that_of_its_length(corpus, tmp_path, capsys):
+    path, texts = corpus
+    words = ["compress", path, "-o", str(tmp_path / "c.tae"), "--model", "textae-english", "--words", "5"]
+    assert main(words) == 0
+    filled = [text for text in texts if text]
+    model = TextAutoencoder.from_pretrained()
+    losses = model.reconstruction_loss(filled, model.summarize(filled, words=5))
+    assert f" {sum(losses) / len(losses):.3f} nats per token" in capsys.readouterr().out
 
 
 def test_what_is_wrong_is_said_in_one_sentence(trained, corpus, tmp_path, capsys):

@@ -19,7 +19,11 @@ def embed(arguments: Namespace) -> None:
     from textae.inference.codes import embed_corpus
 
     count, width = embed_corpus(
-        load_model(arguments.model, any_code=True), arguments.input, arguments.output, **_reading(arguments)
+        load_model(arguments.model, any_code=True),
+        arguments.input,
+        arguments.output,
+        **_columns(arguments),
+        **_sizes(arguments),
     )
     print(f"{arguments.output}: {count:,} vectors of {width} numbers")
 
@@ -39,10 +43,9 @@ def map_(arguments: Namespace) -> None:
 
     check_picture(arguments.output)
     model = load_model(arguments.model, any_code=True)
-    reading = _reading(arguments)
-    columns = {"columns": reading.pop("columns")} if "columns" in reading else {}
+    columns, sizes = _columns(arguments), _sizes(arguments)
     documents, kinds = read_kinds(arguments.input, arguments.color, **columns)
-    vectors = model.embed(documents, **reading).numpy()
+    vectors = model.embed(documents, **sizes).numpy()
     points = project(vectors, arguments.method, arguments.seed)
     draw_map(points, kinds, arguments.output, arguments.title or "")
     print(f"{arguments.output}: {len(documents):,} documents")
@@ -97,10 +100,9 @@ def codes(arguments: Namespace) -> None:
     if arguments.json is not None:
         check_writable(arguments.json)
     model = load_model(arguments.model, of_numbers=True)
-    reading = _reading(arguments)
-    columns = {"columns": reading.pop("columns")} if "columns" in reading else {}
+    columns, sizes = _columns(arguments), _sizes(arguments)
     documents = read_documents(arguments.input, **columns)[1]
-    meanings = code_meanings(model, documents, words=arguments.words, examples=arguments.examples, **reading)
+    meanings = code_meanings(model, documents, words=arguments.words, examples=arguments.examples, **sizes)
     if arguments.json is not None:
         write_json(
             {"documents": len(documents), "codes": [vars(meaning) for meaning in meanings]}, arguments.json
@@ -133,9 +135,9 @@ def restyle(arguments: Namespace) -> None:
     style_of = read_documents(arguments.style_of)[1]
 
     def write(texts: list[str]) -> list[str]:
-        return model.restyle(texts, style_of, batch_size=arguments.batch_size or 64)
+        return model.restyle(texts, style_of, **_sizes(arguments))
 
-    transform(model, write, arguments.input, arguments.output, **_reading(arguments))
+    transform(model, write, arguments.input, arguments.output, **_columns(arguments), **_sizes(arguments))
 
 
 def restyle_arguments(parser: ArgumentParser) -> None:
@@ -160,13 +162,12 @@ def anomalies(arguments: Namespace) -> None:
     if arguments.plot is not None:
         check_picture(arguments.plot)
     model = load_model(arguments.model, any_code=True)
-    reading = _reading(arguments)
-    columns = {"columns": reading.pop("columns")} if "columns" in reading else {}
+    columns, sizes = _columns(arguments), _sizes(arguments)
     identities, documents = read_documents(arguments.input, **columns)
     normal = read_documents(arguments.normal, **columns)[1]
 
     def loss(texts: list[str]) -> list[float]:
-        return model.reconstruction_loss(texts, **reading)
+        return model.reconstruction_loss(texts, **sizes)
 
     found = find_anomalies(loss, documents, normal, arguments.quantile)
     if arguments.plot is not None:
@@ -216,12 +217,11 @@ def compress(arguments: Namespace) -> None:
     from textae.inference.codes import read_documents
 
     check_writable(arguments.output)
-    columns = {} if arguments.column is None else {"columns": arguments.column}
-    documents = read_documents(arguments.file, **columns)[1]
+    documents = read_documents(arguments.file, **_columns(arguments))[1]
     model = load_model(arguments.model, any_code=True)
-    batch_size = arguments.batch_size or 64
+    sizes = _sizes(arguments)
     packed = compression.compress(
-        model, documents, lossless=arguments.lossless, words=arguments.words, batch_size=batch_size
+        model, documents, lossless=arguments.lossless, words=arguments.words, **sizes
     )
     write_bytes(arguments.output, packed.data)
     characters, size = sum(map(len, documents)), len(packed.data)
@@ -239,7 +239,10 @@ def compress(arguments: Namespace) -> None:
     restored = compression.decompress(model, packed.data)
     protocol = RougeProtocol(resamples=1)
     likeness = rouge([restored[i] for i in filled], [[documents[i]] for i in filled], protocol)["rougeL"]
-    losses = model.reconstruction_loss([documents[i] for i in filled], batch_size=batch_size)
+    texts = [documents[i] for i in filled]
+    if arguments.words is not None:  # the loss of what was written, not of summaries of another length
+        sizes["summaries"] = model.summarize(texts, words=arguments.words, **sizes)
+    losses = model.reconstruction_loss(texts, **sizes)
     loss = sum(losses) / max(1, len(losses))
     print(f"lossy: ROUGE-L {likeness:.2f} of what comes back, {loss:.3f} nats per token")
 
@@ -298,13 +301,12 @@ def _reading_arguments(parser: ArgumentParser) -> Any:
     return add
 
 
-def _reading(arguments: Namespace) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if arguments.batch_size is not None:
-        options["batch_size"] = arguments.batch_size
-    if arguments.column is not None:
-        options["columns"] = arguments.column
-    return options
+def _columns(arguments: Namespace) -> dict[str, Any]:
+    return {} if arguments.column is None else {"columns": arguments.column}
+
+
+def _sizes(arguments: Namespace) -> dict[str, Any]:
+    return {} if arguments.batch_size is None else {"batch_size": arguments.batch_size}
 
 
 # In the order of the help: each command and what adds its arguments.
