@@ -99,7 +99,7 @@ class CodeConfig:
     """What stands between document and document. All but text has one phase of training, the warm-up."""
 
     kind: Literal["text", "vector", "gaussian", "vq", "split"] = "text"
-    """Text to summarise, or one kind of numbers: configs/README.md tells what each is good for."""
+    """Text to summarise, or one kind of numbers: README.md tells what each is good for."""
     vectors: int = 1
     """Vectors, or discrete codes, of one document."""
     width: int = 256

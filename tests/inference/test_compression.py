@@ -84,11 +84,11 @@ def test_a_thousand_texts_of_any_characters_come_back(discrete):
     assert decompress(discrete, compress(discrete, texts, lossless=True).data) == texts
 
 
-@pytest.mark.parametrize("kind", ["checkpoint", "own"])
+@pytest.mark.parametrize("kind", ["t5", "bert"])
 def test_a_tokenizer_that_is_not_byte_level_keeps_texts_as_bytes(kind, build_tokenizer, build_network_config):
     from textae.data.tokenizer import vocabulary_of
 
-    vocabulary = vocabulary_of(build_tokenizer("t5" if kind == "own" else "bert"))
+    vocabulary = vocabulary_of(build_tokenizer(kind))
     model = number_model(vocabulary, build_network_config())
     assert decompress(model, compress(model, ODD, lossless=True).data) == ODD
 

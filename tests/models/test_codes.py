@@ -113,6 +113,15 @@ def test_a_prior_is_what_only_the_variational_code_has():
     assert all(build(kind).draw(normal) is None for kind in ("vector", "vq", "split"))
 
 
+def test_only_discrete_codes_are_looked_up():
+    for kind in ("vector", "gaussian", "split"):
+        assert build(kind).frequencies() is None
+        with pytest.raises(InputError, match=f"A {kind} code is not discrete: there is nothing to look up"):
+            build(kind).look_up(torch.zeros(1, 2, dtype=torch.long))
+    code = build("vq")
+    assert torch.equal(code.look_up(torch.tensor([[3, 1]]))[0], code.codebook[[0, 1], [3, 1]])
+
+
 def test_vectors_become_the_nearest_entries_of_their_codebooks(states):
     code = build("vq", vectors=1, width=2, codebook_size=3, continuous_steps=1)
     code.codebook.copy_(torch.tensor([[[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]]))

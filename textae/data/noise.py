@@ -1,8 +1,11 @@
 """Corruptions that warm-up and the de-noising variant undo: pure functions of words and a seed."""
 
 import random
+from typing import TypeVar
 
 from textae.config import NoiseConfig
+
+T = TypeVar("T")
 
 
 def insert_fragments(
@@ -24,8 +27,8 @@ def insert_fragments(
     return result
 
 
-def shuffle_locally(words: list[str], distance: float, generator: random.Random) -> list[str]:
-    """Jitter the positions of ``words`` by a normal deviate of ``distance`` (Lample et al. 2018)."""
+def shuffle_locally(words: list[T], distance: float, generator: random.Random) -> list[T]:
+    """Jitter the positions of words or tokens by a normal deviate of ``distance`` (Lample et al. 2018)."""
     if distance <= 0:
         return list(words)
     keys = [position + generator.gauss(0.0, distance / 2) for position in range(len(words))]
@@ -67,9 +70,7 @@ def corrupt_tokens(
         mask: the token for what is hidden.
         generator: of all chance.
     """
-    if config.document_shuffle > 0:
-        keys = [position + generator.gauss(0.0, config.document_shuffle / 2) for position in range(len(ids))]
-        ids = [ids[i] for i in sorted(range(len(ids)), key=keys.__getitem__)]
+    ids = shuffle_locally(ids, config.document_shuffle, generator)
     deleted = config.document_delete
     hidden = deleted + config.document_mask
     replaced = hidden + config.document_replace

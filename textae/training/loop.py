@@ -4,9 +4,8 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -38,6 +37,7 @@ from textae.training.topic import TOPIC
 if TYPE_CHECKING:
     from textae.models.autoencoder import TextAutoencoder
 
+T = TypeVar("T")
 # Scores a text code's model on pairs: names and numbers, "score" being what the best checkpoint has most of.
 Evaluate = Callable[["TextAutoencoder", list[Pair]], dict[str, float]]
 
@@ -184,10 +184,18 @@ class Training(ABC):
     def read(self, sources: list[str], columns: list[str], kind: Any) -> Any:
         """A data set of texts, as ``data`` says."""
         data = self.config.data
-        read = partial(
-            read_texts, streaming=data.streaming, normalization=data.normalization, share=data.share
+        return read_texts(
+            sources,
+            columns,
+            kind=kind,
+            streaming=data.streaming,
+            normalization=data.normalization,
+            share=data.share,
         )
-        return read(sources, columns, kind=kind)
+
+    def some(self, items: list[T]) -> list[T]:
+        """At most ``run.evaluate_documents`` of the valid ones, evenly: a file's beginning may be easier."""
+        return items[:: max(1, -(-len(items) // self.config.run.evaluate_documents))]
 
     def taken(self, texts: Any) -> list[str]:
         """The first texts of a data set, as many as ``tokenizer.training_texts``."""

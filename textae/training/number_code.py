@@ -55,8 +55,7 @@ class NumberTraining(Training):
         self.valid_texts: list[str] = []
         if data.valid:
             texts = [row["text"] for row in self.read(data.valid, data.document_columns, "documents")]
-            # Evenly over the file: the beginning of a file may be easier than the rest.
-            self.valid_texts = texts[:: max(1, -(-len(texts) // self.config.run.evaluate_documents))]
+            self.valid_texts = self.some(texts)
 
     def training_texts(self) -> list[str]:
         """Documents."""

@@ -51,12 +51,7 @@ class TextTraining(Training):
         self.human_texts = self.read(data.human, data.human_columns, "human")
         columns = (data.document_columns, data.summary_columns, data.normalization)
         self.training_pairs = read_pairs(data.pairs, *columns) if data.pairs else []
-        self.pairs: list[Pair] = []
-        if data.valid:
-            pairs = read_pairs(data.valid, *columns)
-            # Evenly over the file: the beginning of a file may be easier than the rest.
-            stride = max(1, -(-len(pairs) // self.config.run.evaluate_documents))
-            self.pairs = pairs[::stride]
+        self.pairs: list[Pair] = self.some(read_pairs(data.valid, *columns)) if data.valid else []
 
     def training_texts(self) -> list[str]:
         """Documents and human sentences."""

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from textae.config import CodeConfig
+from textae.errors import InputError
 from textae.models.codes.pooling import Pooling, Unfolding
 
 if TYPE_CHECKING:
@@ -87,8 +88,12 @@ class Code(nn.Module, ABC):
         return None
 
     def look_up(self, indices: torch.Tensor) -> torch.Tensor:
-        """Values (B, M, D) of discrete codes by their numbers (B, M)."""
-        raise NotImplementedError
+        """Values (B, M, D) of discrete codes by their numbers (B, M).
+
+        Raises:
+            InputError: if the code is not discrete.
+        """
+        raise InputError(f"A {self.config.kind} code is not discrete: there is nothing to look up.")
 
     def restyle(self, values: torch.Tensor, models: torch.Tensor) -> torch.Tensor | None:
         """Values (B, M, D) in the style of others (N, M, D), on average; None: it has no style of its own."""

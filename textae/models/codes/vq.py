@@ -11,8 +11,8 @@ from textae.models.codes.code import Circumstances, Code, Coded
 if TYPE_CHECKING:
     from textae.training.reduce import Reduce
 
-# An entry that stands for less than this share of what the mean entry stands for is dead, and one that
-# begins anew is taken to stand for this share: it has some steps to find its vectors.
+# An entry is dead that stands for less than the share DEAD of what the mean entry stands for. One that begins
+# anew is taken to stand for the share BEGUN, so that it has some steps to find its vectors.
 DEAD, BEGUN = 0.03, 0.1
 
 
