@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from textae.config import NetworkConfig
@@ -112,13 +113,13 @@ class Seq2Seq(nn.Module):
         # Only rows that hold a token go through the vocabulary head, the dearest part of a small network.
         kept = targets.mask
         logits = self.backbone.logits(hidden[kept])
-        normalizer = logits.logsumexp(dim=-1)
-        chosen = logits.gather(-1, targets.ids[kept][:, None]).squeeze(-1) - normalizer
+        # One operation for softmax and choice has a backward pass with fewer tensors of logits' size.
+        chosen = -F.cross_entropy(logits, targets.ids[kept], reduction="none")
         generated = torch.zeros(rows, length, dtype=chosen.dtype, device=chosen.device)
         generated = generated.masked_scatter(kept, chosen)
         smooth = None
         if smoothing:
-            mean = logits.mean(dim=-1) - normalizer
+            mean = logits.mean(dim=-1) - logits.logsumexp(dim=-1)
             smooth = torch.zeros_like(generated).masked_scatter(kept, mean)
         if self.copy_head is None:
             return generated, smooth

@@ -1,0 +1,92 @@
+"""Tables of what was measured, in Markdown."""
+
+from typing import Any
+
+from textae.evaluation.tables import aligned
+
+Report = dict[str, Any]
+
+
+def training_table(report: Report) -> list[str]:
+    """Rates, how many times as fast, and where the time of a step goes."""
+    rows = [[f"{report['documents']} documents, K = {report['samples']}", "documents/s", "textae is as fast"]]
+    for part in ("step", "rollout", "reconstructor"):
+        rows += contender_rows(part, report[part])
+    parts = [["of a step of textae", "seconds", "share"]]
+    for name, found in report["breakdown"].items():
+        parts.append([name, f"{found['seconds']:.3f}", f"{100 * found['share']:.1f}%"])
+    parts.append(["all", f"{sum(part['seconds'] for part in report['breakdown'].values()):.3f}", "100%"])
+    return [*aligned(rows), "", *aligned(parts)]
+
+
+def summarizing_table(report: Report) -> list[str]:
+    """Throughput and latency of each model and decoding."""
+    rows = [[f"batches of {report['batch_size']}", "documents/s", "textae is as fast"]]
+    for model, decodings in report.items():
+        if not isinstance(decodings, dict):
+            continue
+        for decoding, found in decodings.items():
+            rows += contender_rows(f"{model}, {decoding}", found["throughput"])
+            rows += contender_rows(f"{model}, {decoding}, one by one", found["latency"])
+            rows += [
+                [f"{model}, {decoding}: summaries equal to {name}", f"{100 * share:.1f}%", ""]
+                for name, share in found["equal"].items()
+            ]
+    return aligned(rows)
+
+
+def contender_rows(label: str, described: Report) -> list[list[str]]:
+    """A row for each contender, with the ratio to the first."""
+    first = next(iter(described["contenders"]))
+    times = described[f"times_as_fast_is_{first}_as"]
+    rows = []
+    for name, found in described["contenders"].items():
+        shown = ""
+        if name in times:
+            by = times[name]
+            shown = f"{by['median']:.2f} ({by['least']:.2f} to {by['greatest']:.2f})"
+        rows.append([f"{label}: {name}", f"{found['documents_per_second']:.2f}", shown])
+    return rows
+
+
+def scaling_table(report: Report) -> list[str]:
+    """Seconds at each size, and the exponent."""
+    rows = [["cost against", "sizes", "seconds", "exponent", "fit"]]
+    for name, law in report.items():
+        if "exponent" in law:
+            rows.append(
+                [
+                    name,
+                    ", ".join(map(str, law["sizes"])),
+                    ", ".join(f"{second:.2f}" for second in law["seconds"]),
+                    f"{law['exponent']:.2f}",
+                    f"{law['r_squared']:.3f}",
+                ]
+            )
+    processes = report["processes"]
+    seconds = ", ".join(f"{second:.2f}" for second in processes["seconds"])
+    times = f"{processes['times_as_fast_is_two']:.2f} times as fast"
+    rows.append(["processes of one thread", "1, 2", seconds, times, ""])
+    return aligned(rows)
+
+
+def limit_table(report: Report) -> list[str]:
+    """Rates of the machine, and shares of them."""
+    machine = report["machine"]
+    rows = [
+        ["", "rate", "share of the large product", "share of the head's product"],
+        ["matrix product, 2048 cubed", f"{machine['large_product_flops'] / 1e9:.1f} GFLOP/s", "100%", ""],
+        ["that of the vocabulary head", f"{machine['head_product_flops'] / 1e9:.1f} GFLOP/s", "", "100%"],
+        ["memory, copying", f"{machine['bytes_per_second'] / 1e9:.1f} GB/s", "", ""],
+    ]
+    for name in ("training", "summarising"):
+        found = report[name]
+        rows.append(
+            [
+                f"{name}, in matrix products",
+                f"{found['flops_in_matrix_products'] / 1e9:.1f} GFLOP/s",
+                f"{100 * found['share_of_large_product']:.0f}%",
+                f"{100 * found['share_of_head_product']:.0f}%",
+            ]
+        )
+    return aligned(rows)
