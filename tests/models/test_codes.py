@@ -12,7 +12,7 @@ from textae.models.codes import build_code
 from textae.models.codes.code import Circumstances, Coded
 from textae.models.codes.gaussian import gaussian_divergence
 from textae.models.codes.pooling import Pooling, Unfolding
-from textae.models.codes.split import next_of_source
+from textae.models.codes.split import NOISE, next_of_source
 from textae.training.reduce import Reduce
 
 KINDS = ("vector", "gaussian", "vq", "split")
@@ -173,10 +173,16 @@ def test_style_is_another_documents_of_the_source_and_content_unlearns_it(states
     code = build("split")
     values = torch.randn(3, 2, 4, requires_grad=True)
     code.pool.forward = lambda states, mask: values
-    learned = code.learn(*states, around(3, code, sources=[0, 1, 0]))
+    with torch.no_grad():
+        code.means[1], code.deviations[1] = 2.0, 4.0
+    circumstances = around(3, code, sources=[0, 1, 0])
+    learned = code.learn(*states, circumstances)
     content, style = code.parts(values)
     assert content.shape == (3, 2, 3)
-    assert torch.equal(learned.values, torch.cat([content, style[[2, 1, 0]]], dim=-1))
+    # The second document's source has a mean of 2 and deviates by 4.
+    wanted = torch.stack([content[0], (content[1] - 2) / 4, content[2]])
+    wanted = wanted + NOISE * code.parts(circumstances.normal)[0]
+    torch.testing.assert_close(learned.values, torch.cat([wanted, style[[2, 1, 0]]], dim=-1))
     # The classifier learns, and content does not help it; content learns to mislead it, and it does not see.
     learned.losses["content"].sum().backward()
     assert values.grad is None
@@ -185,6 +191,32 @@ def test_style_is_another_documents_of_the_source_and_content_unlearns_it(states
     learned.losses["hidden"].sum().backward()
     assert all(parameter.grad is None for parameter in code.from_content.parameters())
     assert values.grad[..., :3].abs().sum() > 0 and not values.grad[..., 3:].any()
+
+
+def test_each_source_has_a_mean_and_a_deviation_of_its_own():
+    code = build("split", vectors=1)
+    content = torch.tensor([[1.0, 0.0, 5.0], [3.0, 0.0, 5.0], [7.0, 7.0, 7.0]])[:, None]
+    sources = torch.tensor([1, 1, 0])
+    code.after_step(Coded(content, update={"content": content, "sources": sources}), REDUCE)
+    # A tenth of the way from 0 and 1 to mean (2, 0, 5) and deviation (sqrt 2, at least 0.001).
+    assert code.means[1, 0].tolist() == pytest.approx([0.2, 0.0, 0.5])
+    assert code.deviations[1, 0].tolist() == pytest.approx([0.9 + 0.1 * 2**0.5, 0.9001, 0.9001])
+    # One document says nothing of its source's deviation: that source waits for more.
+    assert code.means[0, 0].tolist() == [0.0] * 3 and code.deviations[0, 0].tolist() == [1.0] * 3
+
+
+def test_without_a_label_the_source_is_what_the_style_tells(states):
+    code = build("split", vectors=1)
+    values = torch.randn(3, 1, 4)
+    code.pool.forward = lambda states, mask: values
+    with torch.no_grad():
+        code.means[1], code.deviations[1] = 3.0, 2.0
+        for parameter in code.from_style.parameters():
+            parameter.zero_()
+        code.from_style[-1].bias.copy_(torch.tensor([1.0, 3.0]).log())
+    # Three quarters of mean 3 and deviation 2, a quarter of 0 and 1, whatever the style is.
+    content, style = code.parts(values)
+    torch.testing.assert_close(code.encode(*states), torch.cat([(content - 2.25) / 1.75, style], dim=-1))
 
 
 def test_hiding_the_source_costs_nothing_where_all_are_equally_likely(states):

@@ -122,6 +122,19 @@ def test_documents_are_drawn_walked_between_and_restyled(tmp_path, make_config):
     assert ((numbers[[0, 2]] >= 0) & (numbers[[0, 2]] < 8)).all()
 
 
+def test_a_batch_has_documents_of_all_sources_where_a_code_compares_them(tmp_path, make_config):
+    settings = sections("split")
+    short = tmp_path / "short.txt"
+    short.write_text("".join(f"rain in hall {number}\n" for number in range(200)), encoding="utf-8")
+    settings["data"] = {"documents": ["newswire:200", str(short)], "max_document_tokens": 40}
+    recipe = make_config(tmp_path / "s", **settings)
+    training = loop.training_class(recipe)(recipe, None, None)
+    training.streams.open("warm-up")
+    batches = [next(training.streams.documents) for _ in range(20)]
+    # In batches of one length most would have stories alone, or short lines alone.
+    assert sum(len({example.source for example in batch}) == 2 for batch in batches) > 15
+
+
 def test_one_source_has_no_style(tmp_path, make_config):
     settings = sections("split")
     settings["data"] = {"documents": ["newswire:200"]}

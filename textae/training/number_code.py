@@ -68,6 +68,7 @@ class NumberTraining(Training):
     def build_rest(self) -> None:
         """The stream of documents."""
         config = self.config
+        bucketing = {"pool_batches": 1} if self.model.code.wants_mixed_batches else {}
 
         def open_stream() -> BatchStream:
             return BatchStream(
@@ -77,6 +78,7 @@ class NumberTraining(Training):
                 tokens_per_batch=config.warmup.tokens_per_batch,
                 max_tokens=config.data.max_document_tokens,
                 seed=2 * config.run.seed,
+                **bucketing,
             )
 
         self.streams = DocumentStream(open_stream)

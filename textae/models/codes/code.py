@@ -56,6 +56,9 @@ class Code(nn.Module, ABC):
     reconstructor to read.
     """
 
+    # Whether a batch has to hold documents of all sources, and not those of one length, which may be one source's.
+    wants_mixed_batches = False
+
     def __init__(self, config: CodeConfig, width: int, vocabulary_size: int, sources: int):
         super().__init__()
         self.config, self.sources = config, sources

@@ -1,6 +1,7 @@
 """A code in two halves: what a document says, and how texts of its source say it."""
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -10,15 +11,32 @@ from textae.config import CodeConfig
 from textae.errors import InputError
 from textae.models.codes.code import Circumstances, Code, Coded
 
+if TYPE_CHECKING:
+    from textae.training.reduce import Reduce
+
+
+# Share of the running means that a step renews; deviation of the noise on content, whose own is 1: what tells
+# the source is a small difference, and drowns in it.
+RENEWED, NOISE = 0.1, 0.3
+# No number of content is taken to deviate by less: a constant one would be divided by nothing.
+LEAST = 1e-3
+
 
 class SplitCode(Code):
     """Content and style, told apart without paired examples (after Ganin et al. 2016; Chou et al. 2018).
 
     The last ``style_width`` numbers of each vector are style. In training a document gets the style of
-    another document of its source, so that style can only hold what they share; and a classifier learns to
-    tell the source from content, which learns that the classifier shall find all sources equally likely
-    (Tzeng et al. 2015): unlike the classifier's own loss with its sign turned, that has a least value.
+    another document of its source, so that style can only hold what they share. Content is normalised by the
+    mean and deviation of its source, as instance normalisation takes a speaker out of speech (Chou and Lee
+    2019), and some noise is laid over it; and a classifier learns to tell the source from content, which
+    learns that the classifier shall find all sources equally likely (Tzeng et al. 2015): unlike the
+    classifier's own loss with its sign turned, that has a least value. Outside of training the source is what
+    another classifier reads from the style.
     """
+
+    wants_mixed_batches = True
+    means: torch.Tensor
+    deviations: torch.Tensor
 
     def __init__(self, config: CodeConfig, width: int, vocabulary_size: int, sources: int):
         super().__init__(config, width, vocabulary_size, sources)
@@ -34,10 +52,19 @@ class SplitCode(Code):
             )
         self.from_content = _classifier(config.vectors * content, width, sources)
         self.from_style = _classifier(config.vectors * config.style_width, width, sources)
+        self.register_buffer("means", torch.zeros(sources, config.vectors, content))
+        self.register_buffer("deviations", torch.ones(sources, config.vectors, content))
 
     def encode(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Content and style (B, M, D)."""
-        return self.pool(states, mask)
+        content, style = self.parts(self.pool(states, mask))
+        likely = self.from_style(style.flatten(1)).softmax(dim=-1)
+        return torch.cat([self.normalized(content, likely), style], dim=-1)
+
+    def normalized(self, content: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+        """Content (B, M, C) by mean and deviation of its source, of which ``sources`` (B, S) are the shares."""
+        mean = torch.einsum("bs,smc->bmc", sources, self.means)
+        return (content - mean) / torch.einsum("bs,smc->bmc", sources, self.deviations)
 
     def parts(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Content (B, M, D - style width) and style (B, M, style width)."""
@@ -46,7 +73,9 @@ class SplitCode(Code):
 
     def learn(self, states: torch.Tensor, mask: torch.Tensor, around: Circumstances) -> Coded:
         """Content with the style of another document of the source, and what the classifiers lose."""
-        content, style = self.parts(self.pool(states, mask))
+        raw, style = self.parts(self.pool(states, mask))
+        known = functional.one_hot(around.sources, self.sources).to(raw.dtype)
+        content = self.normalized(raw, known) + NOISE * self.parts(around.normal)[0].to(raw.dtype)
         flat = content.flatten(1)
         read_content, read_style = self.from_content(flat.detach()), self.from_style(style.flatten(1))
         # The same classifier, which does not learn from being misled.
@@ -64,7 +93,19 @@ class SplitCode(Code):
                 "content_tells_source": (read_content.argmax(-1) == around.sources).float(),
                 "style_tells_source": (read_style.argmax(-1) == around.sources).float(),
             },
+            update={"content": raw.detach(), "sources": around.sources},
         )
+
+    @torch.no_grad()
+    def after_step(self, coded: Coded, reduce: "Reduce") -> dict[str, float]:
+        """Move each source's mean and deviation towards those of its documents in the batch."""
+        content, sources = reduce.rows(coded.update["content"]), reduce.rows(coded.update["sources"])
+        for source in range(self.sources):
+            rows = content[sources == source]
+            if len(rows) > 1:  # one document alone deviates from nothing
+                self.means[source].lerp_(rows.mean(dim=0), RENEWED)
+                self.deviations[source].lerp_(rows.std(dim=0).clamp_min(LEAST), RENEWED)
+        return {}
 
     def restyle(self, values: torch.Tensor, models: torch.Tensor) -> torch.Tensor:
         """The content of ``values`` (B, M, D) with the mean style of ``models`` (N, M, D)."""
