@@ -8,7 +8,7 @@ from textae.data.batches import pad_rows
 from textae.data.tokenizer import vocabulary_of
 from textae.models.constraints import Lengths
 from textae.models.decoding import Decoding, decode, mask_after_end, pad_texts, sample, search
-from textae.models.seq2seq import Source
+from textae.models.seq2seq import Source, Writing
 
 CPU = torch.device("cpu")
 PAD, START, END, A, B, C = range(6)
@@ -32,9 +32,12 @@ class TableCache:
 
     def __init__(self):
         self.written = None
+        self.self_attention_cache = self
 
     def reorder_cache(self, origins):
         self.written = self.written[origins]
+
+    batch_select_indices = reorder_cache
 
 
 class TableNetwork:
@@ -45,6 +48,9 @@ class TableNetwork:
         self.pad, self.start, self.end = PAD, START, END
         self.backbone = SimpleNamespace(decode=self._decode, new_cache=TableCache)
         self.known = {}
+
+    def begin(self, source):
+        return Writing(self, source)
 
     def prefix(self, rows, hints, device):
         return torch.full((rows, 1), START)

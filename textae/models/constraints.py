@@ -68,6 +68,11 @@ class WordLimits(LogitsProcessor):
         self.forbidden = vocabulary.special.to(device).clone()
         self.forbidden[vocabulary.end] = False
 
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with these rows alone."""
+        self.min_words, self.max_words = self.min_words[rows], self.max_words[rows]
+        self.max_tokens = self.max_tokens[rows]
+
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
         forbidden = self.forbidden[None].expand(scores.shape).clone()
@@ -127,6 +132,10 @@ class WholeWords(LogitsProcessor):
                         following.setdefault(word, set()).add(None)
                     word = () if special[token] else (token,)
             self.following.append(following)
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with these rows alone."""
+        self.following = [self.following[row] for row in rows.tolist()]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
@@ -221,6 +230,10 @@ class NoStutter(LogitsProcessor):
             for row in sources
         ]
         self.words: dict[int, bool] = {}
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with these rows alone."""
+        self.beginnings = [self.beginnings[row] for row in rows.tolist()]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""

@@ -19,6 +19,9 @@ from textae.models.constraints import (
 )
 from textae.models.seq2seq import Seq2Seq, Source
 
+# Finished rows are dropped once they are this share: then it saves more than the copying of the cache costs.
+WORTH_DROPPING = 0.2
+
 
 @torch.no_grad()
 def sample(
@@ -44,8 +47,7 @@ def sample(
         ended |= tokens == network.end
         if ended.all():
             break
-        # Finished rows are dropped, once it saves more than the copying of the cache costs.
-        if ended.float().mean() > 0.2:
+        if ended.float().mean() > WORTH_DROPPING:
             kept = (~ended).nonzero().squeeze(1)
             alive, ended, tokens, source = alive[kept], ended[kept], tokens[kept], source.select(kept)
             cache.batch_select_indices(kept)
@@ -83,25 +85,51 @@ def decode(
     prefix = network.prefix(rows, hints, device)
     processors = _processors(network, source, prefix, vocabulary, config, lengths)
     generator = torch.Generator(device=device).manual_seed(config.seed) if config.do_sample else None
-    cache = network.backbone.new_cache()
+    writing = network.begin(source)
     written, inputs = prefix, prefix
+    texts: list[list[int]] = [[] for _ in range(rows)]
+    alive = torch.arange(rows, device=device)
     finished = torch.zeros(rows, dtype=torch.bool, device=device)
     limits = torch.tensor([length.max_tokens for length in lengths], device=device)
     for step in range(int(limits.max())):
-        hidden = network.backbone.decode(inputs, source.states, source.mask, cache)[:, -1]
-        scores = processors(written, network.next_log_probabilities(hidden, source))
+        scores = processors(written, writing.next_log_probabilities(inputs))
         if generator is not None:
             probabilities = (scores / config.temperature).softmax(dim=-1)
             tokens = torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
         else:
             tokens = scores.argmax(dim=-1)
-        tokens = tokens.masked_fill(finished | (limits <= step), network.end)
-        inputs = tokens[:, None]
-        written = torch.cat([written, inputs], dim=1)
+        tokens = tokens.masked_fill(finished | (limits[alive] <= step), network.end)
+        written = torch.cat([written, tokens[:, None]], dim=1)
         finished |= tokens == network.end
         if finished.all():
             break
-    return [_until_end(row, network.end) for row in written[:, prefix.shape[1] :].tolist()]
+        # The random numbers of a row must not depend on which other texts are finished.
+        if generator is None and finished.float().mean() > WORTH_DROPPING:
+            kept = (~finished).nonzero().squeeze(1)
+            _note(texts, alive[finished], written[finished], prefix.shape[1], network.end)
+            alive, finished, written = alive[kept], finished[kept], written[kept]
+            writing.select(kept)
+            processors.select(kept)
+        inputs = written[:, -1:]
+    _note(texts, alive, written, prefix.shape[1], network.end)
+    return texts
+
+
+def _note(
+    texts: list[list[int]], numbers: torch.Tensor, written: torch.Tensor, prefix: int, end: int
+) -> None:
+    for number, row in zip(numbers.tolist(), written[:, prefix:].tolist(), strict=True):
+        texts[number] = _until_end(row, end)
+
+
+class _Processors(LogitsProcessorList):
+    """What changes scores, one after the other."""
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with these rows alone."""
+        for processor in self:
+            if hasattr(processor, "select"):
+                processor.select(rows)
 
 
 def _processors(
@@ -111,14 +139,13 @@ def _processors(
     vocabulary: Vocabulary,
     config: Decoding,
     lengths: Sequence[Lengths],
-) -> LogitsProcessorList:
+) -> _Processors:
     """What forbids or handicaps tokens, for rows that have ``begun`` (N, P) with tokens which are no text."""
     prefix, device = begun.shape[1], source.ids.device
-    processors = LogitsProcessorList([WordLimits(vocabulary, lengths, prefix, device)])
+    processors = _Processors([WordLimits(vocabulary, lengths, prefix, device)])
     if config.contrast > 0:
         empty = network.read(pad_texts([[]], vocabulary, device))
-        hidden = network.backbone.decode(begun[:1], empty.states, empty.mask)[:, -1]
-        expected = network.next_log_probabilities(hidden, empty)[0]
+        expected = network.begin(empty).next_log_probabilities(begun[:1])[0]
         processors.append(ContrastedStart(expected, config.contrast, prefix))
     if config.no_repeat_ngram_size > 0:
         processors.append(NoRepeatNGramLogitsProcessor(config.no_repeat_ngram_size))
@@ -163,14 +190,13 @@ def search(
     lengths = lengths or [config] * rows
     repeated = [length for length in lengths for _ in range(beams)]
     processors = _processors(network, source, prefix, vocabulary, config, repeated)
-    cache = network.backbone.new_cache()
+    writing = network.begin(source)
     written, inputs = prefix, prefix
     totals = torch.full((rows, beams), -float("inf"), device=device)
     totals[:, 0] = 0.0  # at first all beams are alike: only one may branch
     best: list[list[tuple[float, Candidate]]] = [[] for _ in range(rows)]
-    offset = torch.arange(rows, device=device)[:, None] * beams
     limits = [length.max_tokens for length in lengths]
-    longest = torch.tensor(limits, device=device)
+    alive = list(range(rows))
 
     def keep(row: int, total: float, tokens: list[int]) -> None:
         score = total / max(1, len(tokens)) ** config.length_penalty
@@ -179,35 +205,45 @@ def search(
         del best[row][config.candidates :]
 
     for step in range(max(limits)):
-        hidden = network.backbone.decode(inputs, source.states, source.mask, cache)[:, -1]
-        scores = processors(written, network.next_log_probabilities(hidden, source))
+        scores = processors(written, writing.next_log_probabilities(inputs))
         size = scores.shape[-1]
-        candidates = totals[:, :, None] + scores.view(rows, beams, size)
-        values, indices = candidates.view(rows, -1).topk(2 * beams, dim=1)
+        candidates = totals[:, :, None] + scores.view(len(alive), beams, size)
+        values, indices = candidates.view(len(alive), -1).topk(2 * beams, dim=1)
         parents, tokens = indices // size, indices % size
         ended = tokens == network.end
-        for row, column in ended.nonzero().tolist():
+        found, origin = values.tolist(), parents.tolist()
+        for at, column in ended.nonzero().tolist():
             # Only an end among the best `beams` candidates counts, as in any beam search.
-            if column < beams and step < limits[row] and values[row, column] > -float("inf"):
-                origin = row * beams + int(parents[row, column])
-                finished = [*written[origin, prefix.shape[1] :].tolist(), network.end]
-                keep(row, float(values[row, column]), finished)
+            row, value = alive[at], found[at][column]
+            if column < beams and step < limits[row] and value > -float("inf"):
+                text = written[at * beams + origin[at][column], prefix.shape[1] :].tolist()
+                keep(row, value, [*text, network.end])
         values = values.masked_fill(ended, -float("inf"))
         totals, chosen = values.topk(beams, dim=1)
+        offset = torch.arange(len(alive), device=device)[:, None] * beams
         origins = (parents.gather(1, chosen) + offset).view(-1)
         inputs = tokens.gather(1, chosen).view(-1, 1)
         written = torch.cat([written[origins], inputs], dim=1)
-        cache.reorder_cache(origins)
-        # No unfinished text can win any more once even its bound is below the worst that is kept.
-        bound = totals[:, 0] / longest**config.length_penalty
-        for row in range(rows):
+        writing.reorder(origins)
+        leading = totals[:, 0].tolist()
+        open_rows = []
+        for at, row in enumerate(alive):
             if limits[row] == step + 1 and not best[row]:
-                keep(row, float(totals[row, 0]), written[row * beams, prefix.shape[1] :].tolist())
-        if all(
-            most <= step + 1 or (len(found) == config.candidates and found[-1][0] >= float(limit))
-            for found, limit, most in zip(best, bound, limits, strict=True)
-        ):
+                keep(row, leading[at], written[at * beams, prefix.shape[1] :].tolist())
+            # No unfinished text can win any more once even its bound is below the worst that is kept.
+            bound = leading[at] / limits[row] ** config.length_penalty
+            decided = len(best[row]) == config.candidates and best[row][-1][0] >= bound
+            if limits[row] > step + 1 and not decided:
+                open_rows.append(at)
+        if not open_rows:
             break
+        if len(open_rows) < (1 - WORTH_DROPPING) * len(alive):
+            kept = torch.tensor(open_rows, device=device)
+            of_beams = (kept[:, None] * beams + torch.arange(beams, device=device)).view(-1)
+            alive, totals = [alive[at] for at in open_rows], totals[kept]
+            inputs, written = inputs[of_beams], written[of_beams]
+            writing.select(of_beams)
+            processors.select(of_beams)
     return [[candidate for _, candidate in found] for found in best]
 
 

@@ -44,6 +44,35 @@ class Source:
         return Source(self.states[rows], self.ids[rows], self.mask[rows], keys, self.copyable[rows])
 
 
+class Writing:
+    """Texts on their way, one for each row of a source: what a decoder remembers of them.
+
+    Args:
+        network: whose decoder writes.
+        source: (N) rows.
+    """
+
+    def __init__(self, network: "Seq2Seq", source: Source):
+        self.network, self.source = network, source
+        self.cache = network.backbone.new_cache()
+
+    def next_log_probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Take in the tokens (N, T) written since the last call; log-probabilities (N, V) of the next."""
+        source = self.source
+        hidden = self.network.backbone.decode(inputs, source.states, source.mask, self.cache)[:, -1]
+        return self.network.next_log_probabilities(hidden, source)
+
+    def reorder(self, origins: torch.Tensor) -> None:
+        """Go on in each row with what the row ``origins`` (N,) has, which is of the same source."""
+        # What is remembered of the source is alike in both, and not small: it stays where it is.
+        self.cache.self_attention_cache.reorder_cache(origins)
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with these rows alone."""
+        self.source = self.source.select(rows)
+        self.cache.batch_select_indices(rows)
+
+
 class Seq2Seq(nn.Module):
     """A backbone with an optional copy head and the ids of the vocabulary."""
 
@@ -69,6 +98,10 @@ class Seq2Seq(nn.Module):
         states = self.backbone.encode(source.ids, source.mask, embedded)
         keys = None if self.copy_head is None else self.copy_head.keys(states)
         return Source(states, source.ids, source.mask, keys, copyable_tokens(source, self.special))
+
+    def begin(self, source: Source) -> Writing:
+        """Begin a text for each row of a source, token by token."""
+        return Writing(self, source)
 
     def prefix(self, rows: int, hints: torch.Tensor | None, device: torch.device) -> torch.Tensor:
         """What every decoder row begins with: the start token and, if given, the length hint (N,)."""
