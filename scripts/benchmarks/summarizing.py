@@ -62,17 +62,31 @@ def beams() -> dict[str, Any]:
 
 
 def our_summaries(
-    documents: list[str], decoding: dict[str, Any], model: str = "copy head", **options: Any
+    documents: list[str],
+    decoding: dict[str, Any],
+    model: str = "copy head",
+    folder: str | None = None,
+    engine: str = "torch",
 ) -> Callable[[], list[str]]:
-    """``TextAutoencoder.summarize``, whatever the engine."""
-    ours = MODELS[model]()
-    return lambda: ours.summarize(documents, batch_size=BATCH, **decoding, **options)
+    """``TextAutoencoder.summarize``, by an engine whose files are in ``folder``."""
+    ours = _engaged(model, folder, engine)
+    return lambda: ours.summarize(documents, batch_size=BATCH, **decoding)
 
 
-def our_latency(documents: list[str], decoding: dict[str, Any], model: str, **options: Any) -> Any:
+def our_latency(
+    documents: list[str], decoding: dict[str, Any], model: str, folder: str | None, engine: str
+) -> Callable[[], list[str]]:
     """The same, one document after the other."""
-    ours = MODELS[model]()
-    return lambda: [ours.summarize([text], **decoding, **options)[0] for text in documents]
+    ours = _engaged(model, folder, engine)
+    return lambda: [ours.summarize([text], **decoding)[0] for text in documents]
+
+
+def _engaged(model: str, folder: str | None, engine: str) -> TextAutoencoder:
+    if folder is None:
+        return MODELS[model]()
+    ours = _placed(TextAutoencoder.from_pretrained(folder))
+    ours.use_engine(engine)
+    return ours
 
 
 def generated(

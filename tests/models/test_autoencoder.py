@@ -225,7 +225,7 @@ def test_networks_with_relative_positions_write_as_much_as_is_asked_for(
 
 def test_an_odd_count_by_token_is_put_right_in_the_text(tiny_model, tiny_vocabulary, monkeypatch):
     written, short = tiny_vocabulary.encode(["桥北 heron 山", "桥"])
-    monkeypatch.setattr("textae.models.autoencoder.decode", lambda *arguments: [written, short])
+    monkeypatch.setattr("textae.models.engines.writer.decode", lambda *arguments: [written, short])
     assert tiny_model.summarize(["a", "b"], max_words=3) == ["桥北 heron", "桥"]
     assert tiny_model.summarize(["a", "b"], max_words=4) == ["桥北 heron 山", "桥"]
 

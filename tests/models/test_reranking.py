@@ -8,6 +8,7 @@ from textae.config import DecodingConfig, DiscriminatorConfig
 from textae.errors import InputError
 from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, pad_texts, search
+from textae.models.engines.writer import TorchWriter
 from textae.models.reranking import choose, find_candidates, shorter_wishes
 from textae.models.sentence_encoder import SentenceEncoder
 
@@ -166,9 +167,10 @@ def test_candidates_of_several_lengths_each_text_once(tiny_model, documents):
             )
             for words in (7, 3)
         }
-        found = find_candidates(model, source, ([7, 7], [3, 3]), settings)
-        again = find_candidates(model, source, ([7, 7], [7, 7]), settings)
-        mixed = find_candidates(model, source, ([7, 3],), settings)
+        writer, lengths = TorchWriter(model.encoder, model.vocabulary), [settings] * 2
+        found = find_candidates(writer, source, ([7, 7], [3, 3]), settings, lengths)
+        again = find_candidates(writer, source, ([7, 7], [7, 7]), settings, lengths)
+        mixed = find_candidates(writer, source, ([7, 3],), settings, lengths)
     assert again == alone[7]
     assert mixed == [alone[7][0], alone[3][1]]
     assert alone[7] != alone[3]

@@ -12,9 +12,12 @@ from textae.data.words import count_words, join_words, split_words
 from textae.errors import InputError
 from textae.models.backbone import Backbone, build_network, check_positions, positions_for
 from textae.models.base import Autoencoder, evaluating
+from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import decode, pad_texts
 from textae.models.discriminator import Discriminator
 from textae.models.encoder import Encoder
+from textae.models.engines import load_writers
+from textae.models.engines.writer import Writer
 from textae.models.generation import check, reconstruction_decoding, summary_decoding, summary_lengths
 from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs, RelaxedInputs
 from textae.models.model_card import model_card
@@ -52,6 +55,7 @@ class TextAutoencoder(Autoencoder):
         for part in (self.encoder, self.reconstructor):
             check_positions(part.backbone, longest)
         self.discriminator = Discriminator(config.discriminator, len(vocabulary), self.positions)
+        self._writers: list[Writer] = []
 
     def networks(self) -> dict[str, Any]:
         """The Hugging Face networks of encoder and reconstructor."""
@@ -191,21 +195,44 @@ class TextAutoencoder(Autoencoder):
             max_words=max_words,
         )
 
+        writer = self._writer(decoding, lengths)
+
         def write(chosen: list[int]) -> list[str]:
             read, kept = [rows[i] for i in chosen], [lengths[i] for i in chosen]
             asked = [wanted[i] for i in chosen]
-            source = self.encoder.read(pad_texts(read, self.vocabulary, self.device))
+            source = writer.read(read)
             if decoding.candidates > 1:
                 wishes = shorter_wishes(asked, kept, self.config.decoding.length_slack)
-                found = find_candidates(self, source, wishes, decoding, kept)
+                found = find_candidates(writer, source, wishes, decoding, kept)
                 codes = choose(self, read, found, self.config.decoding)
             else:
-                hints = self.vocabulary.hint_ids(asked, self.device)
-                codes = decode(self.encoder, source, hints, self.vocabulary, decoding, kept)
+                codes = writer.decode(source, asked, decoding, kept)
             texts = self.vocabulary.decode(codes)
             return [_cut(text, length.max_words) for text, length in zip(texts, kept, strict=True)]
 
-        return self._by_length(rows, batch_size, write, "")
+        return self._by_length(rows, batch_size, write, "", workers=writer.workers)
+
+    def use_engine(self, engine: str) -> None:
+        """Let summaries be written by another library, whose files ``textae export`` has put beside the model's.
+
+        Args:
+            engine: ``torch`` (as without this call), ``onnx``, ``ctranslate2``, or ``auto``: the fastest of those
+                whose files are there that heeds the settings of a call. Weights that change afterwards
+                change nothing there.
+
+        Raises:
+            InputError: if there are no such files, they belong to other weights, or a library is missing.
+        """
+        self._writers = load_writers(self, self.folder, engine)
+
+    def _writer(self, decoding: Decoding, lengths: list[Lengths]) -> Writer:
+        """The first writer that heeds the settings."""
+        writers = self._writers or load_writers(self, None, "torch")
+        refused = [writer.refuses(decoding, lengths) for writer in writers]
+        for writer, setting in zip(writers, refused, strict=True):
+            if setting is None:
+                return writer
+        raise InputError(f"{refused[0]}; leave it out, or take the engine torch.")
 
     def _sizes(self, documents: list[str], rows: list[list[int]]) -> list[tuple[int, int]]:
         """Words of each document, and words of what the network reads of it."""

@@ -1,7 +1,9 @@
 """What autoencoders of text have in common, whatever their code is: texts in, saving, loading."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -38,6 +40,8 @@ class Autoencoder(nn.Module, ABC):
 
     config: AutoencoderConfig
     vocabulary: Vocabulary
+    # Where it was loaded from, if it was.
+    folder: Path | None = None
 
     @abstractmethod
     def networks(self) -> dict[str, Any]:
@@ -91,16 +95,25 @@ class Autoencoder(nn.Module, ABC):
         return pad_rows([[*row, self.vocabulary.end] for row in rows], self.vocabulary.pad, self.device)
 
     def _by_length(
-        self, rows: list[list[int]], batch_size: int, work: Callable[[list[int]], list[T]], empty: T
+        self,
+        rows: list[list[int]],
+        batch_size: int,
+        work: Callable[[list[int]], list[T]],
+        empty: T,
+        workers: int = 1,
     ) -> list[T]:
-        """Apply ``work`` to the numbers of rows of similar length and put the results back in order."""
+        """Apply ``work`` to the numbers of rows of similar length and put the results back in order.
+
+        ``workers`` batches are worked on at a time, each with one thread of PyTorch.
+        """
         check(batch_size >= 1, "batch_size", batch_size, "at least 1")
         results = [empty] * len(rows)
         order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
-        with evaluating(self):
-            for begin in range(0, len(order), batch_size):
-                chosen = order[begin : begin + batch_size]
-                for i, result in zip(chosen, work(chosen), strict=True):
+        # The longest first: the last to be done is a short one, and no core waits long for it.
+        batches = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)][::-1]
+        with evaluating(self), _at_once(min(workers, len(batches))) as apply:
+            for chosen, written in zip(batches, apply(work, batches), strict=True):
+                for i, result in zip(chosen, written, strict=True):
                     results[i] = result
         return results
 
@@ -159,6 +172,7 @@ class Autoencoder(nn.Module, ABC):
             raise InputError(
                 f"{folder / WEIGHTS}: the weights do not fit or are damaged ({reason})."
             ) from error
+        model.folder = folder
         return model.to(device or "cpu").eval()
 
     def push_to_hub(self, name: str, private: bool = False) -> str:
@@ -184,6 +198,22 @@ def autoencoder_class(config: AutoencoderConfig) -> type[Autoencoder]:
     from textae.models.code_autoencoder import CodeAutoencoder
 
     return CodeAutoencoder
+
+
+@contextmanager
+def _at_once(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Give a ``map`` that does so much at a time; with one worker, the built-in one."""
+    if workers <= 1:
+        yield map
+        return
+    threads = torch.get_num_threads()
+    # Threads of PyTorch besides would only get in each other's way.
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            yield lambda work, items: pool.map(torch.no_grad()(work), items)
+    finally:
+        torch.set_num_threads(threads)
 
 
 class evaluating:

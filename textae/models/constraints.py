@@ -75,6 +75,8 @@ class WordLimits(LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
+        if not self.counts_text and not self.has_most:
+            return scores.masked_fill(self.forbidden, -float("inf"))
         forbidden = self.forbidden[None].expand(scores.shape).clone()
         written = input_ids[:, self.prefix :]
         if self.counts_text:

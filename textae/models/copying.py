@@ -112,3 +112,23 @@ def mixture_distribution(scores: CopyScores, logits: torch.Tensor, source: torch
     copied = scores.attention.exp() * scores.log_copy.exp()[..., None]
     index = source[:, None, :].expand(copied.shape)
     return probabilities.scatter_add(-1, index, copied).clamp_min(1e-30).log()
+
+
+def next_mixture(scores: CopyScores, logits: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities (N, V) of the next token, for decoding.
+
+    The numbers are those of :func:`mixture_distribution`. Only what stands in the source can be copied, so
+    that of the vocabulary as a whole nothing but the softmax is needed.
+
+    Args:
+        scores: of one position (N, 1, ...).
+        logits: (N, V).
+        source: (N, S) ids.
+    """
+    generated = scores.log_generate + logits.log_softmax(dim=-1)
+    # A token that stands there several times has all of the attention of its places at each of them.
+    same = (source[:, :, None] == source[:, None, :]).to(logits.dtype)
+    mass = (same @ scores.attention.exp().transpose(1, 2)).squeeze(2)
+    copied = scores.log_copy + mass.clamp_min(1e-30).log()
+    both = torch.logaddexp(generated.gather(1, source), copied)
+    return generated.scatter(1, source, both)

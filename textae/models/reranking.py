@@ -1,7 +1,7 @@
 """Choosing among the texts that beam search finds by what all three networks say of them."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -9,34 +9,34 @@ import torch.nn.functional as F
 from textae.config import DecodingConfig
 from textae.errors import InputError
 from textae.models.constraints import Decoding, Lengths
-from textae.models.decoding import Candidate, pad_texts, search
+from textae.models.decoding import Candidate, pad_texts
 from textae.models.discriminator import log_odds
 from textae.models.sentence_encoder import sentence_encoder
-from textae.models.seq2seq import Source
 
 if TYPE_CHECKING:
     from textae.models.autoencoder import TextAutoencoder
+    from textae.models.engines.writer import Writer
 
 # So many candidates go through the networks at once.
 BATCH = 64
 
 
 def find_candidates(
-    model: "TextAutoencoder",
-    source: Source,
+    writer: "Writer",
+    source: Any,
     wishes: Iterable[list[int]],
     decoding: Decoding,
-    lengths: Sequence[Lengths] | None = None,
+    lengths: Sequence[Lengths],
 ) -> list[list[Candidate]]:
     """The candidates of a beam search for each of the ``wishes``; each text once.
 
-    A wish is one number of words for each row of ``source``; whatever is asked for, texts keep to
-    their row's ``lengths``. A text that is found for several wishes has the log-probability of the first.
+    A wish is one number of words for each row of ``source``, which ``writer`` has read; whatever is asked
+    for, texts keep to their row's ``lengths``. A text that is found for several wishes has the
+    log-probability of the first.
     """
-    found: list[dict[tuple[int, ...], Candidate]] = [{} for _ in source.ids]
+    found: list[dict[tuple[int, ...], Candidate]] = [{} for _ in lengths]
     for words in wishes:
-        hints = model.vocabulary.hint_ids(words, source.ids.device)
-        rows = search(model.encoder, source, hints, model.vocabulary, decoding, lengths)
+        rows = writer.search(source, words, decoding, lengths)
         for texts, row in zip(found, rows, strict=True):
             for candidate in row:
                 texts.setdefault(tuple(candidate.tokens), candidate)

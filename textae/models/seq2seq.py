@@ -16,6 +16,7 @@ from textae.models.copying import (
     copyable_tokens,
     mixture_distribution,
     mixture_log_probability,
+    next_mixture,
 )
 
 
@@ -182,7 +183,7 @@ class Seq2Seq(nn.Module):
         if self.copy_head is None:
             return logits.log_softmax(dim=-1)
         scores = self.copy_head(hidden[:, None, :], source.states, source.keys, source.copyable)
-        return mixture_distribution(scores, logits[:, None, :], source.ids).squeeze(1)
+        return next_mixture(scores, logits, source.ids)
 
     def next_sample(self, hidden: torch.Tensor, source: Source, uniforms: torch.Tensor) -> torch.Tensor:
         """Draw the next token (N,) from exactly the distribution of :meth:`next_log_probabilities`.

@@ -1,0 +1,272 @@
+"""ONNX Runtime: the encoder and one step of the decoder as graphs, copy head and all.
+
+A small network's time goes into starting operations one by one; a graph runs in one call. Every setting of
+decoding works as with PyTorch, for the loops are the same.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+from textae.data.batches import TokenBatch
+from textae.data.tokenizer import Vocabulary
+from textae.errors import InputError
+from textae.models.decoding import pad_texts
+from textae.models.engines.files import exporting
+from textae.models.engines.writer import StepWriter
+from textae.models.seq2seq import Seq2Seq, Source
+
+READ, STEP = "read.onnx", "step.onnx"
+# More than rounding makes of a log-probability.
+TOLERANCE = 1e-3
+
+
+@dataclass
+class OnnxSource(Source):
+    """An encoded source with what the decoder's attention makes of it, keys and values of each layer.
+
+    ``attended`` are (B, H, S, W / H).
+    """
+
+    attended: list[torch.Tensor]
+
+    def select(self, rows: torch.Tensor) -> "OnnxSource":
+        """The given rows."""
+        chosen = super().select(rows)
+        return OnnxSource(**vars(chosen), attended=[tensor[rows] for tensor in self.attended])
+
+
+class _Read(nn.Module):
+    """Ids and mask (B, S) to states, copy keys if there is a copy head, and each layer's keys and values."""
+
+    def __init__(self, network: Seq2Seq):
+        super().__init__()
+        self.network = network
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        network = self.network
+        states = network.backbone.encode(ids, mask)
+        cache = network.backbone.new_cache()
+        start = torch.full_like(ids[:, :1], network.start)
+        # The first step leaves the source's keys and values in the cache: what else it says is of no use.
+        network.backbone.decode(start, states, mask, cache)
+        attended = _tensors(cache.cross_attention_cache)
+        keys = [] if network.copy_head is None else [network.copy_head.keys(states)]
+        return (states, *keys, *attended)
+
+
+class _Step(nn.Module):
+    """One token (N, 1) further: log-probabilities (N, V) of the next, and each layer's keys and values."""
+
+    def __init__(self, network: Seq2Seq):
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        copyable: torch.Tensor,
+        encoded: list[torch.Tensor],
+        attended: list[torch.Tensor],
+        past: list[torch.Tensor],
+    ) -> tuple[torch.Tensor, ...]:
+        network = self.network
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        for layer in range(len(past) // 2):
+            cache.self_attention_cache.update(past[2 * layer], past[2 * layer + 1], layer)
+            cache.cross_attention_cache.update(attended[2 * layer], attended[2 * layer + 1], layer)
+            cache.is_updated[layer] = True
+        states = encoded[0]
+        hidden = network.backbone.decode(tokens, states, mask, cache)[:, -1]
+        keys = encoded[1] if len(encoded) > 1 else None
+        scores = network.next_log_probabilities(hidden, Source(states, ids, mask, keys, copyable))
+        return (scores, *_tensors(cache.self_attention_cache))
+
+
+def _tensors(cache: DynamicCache) -> list[torch.Tensor]:
+    return [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+
+
+def export_onnx(network: Seq2Seq, vocabulary: Vocabulary, folder: Path) -> None:
+    """Write the graphs of a network beside the weights of the saved model in ``folder``.
+
+    Raises:
+        InputError: if a library is missing, or the network cannot be written as a graph or does not give the
+            same numbers there.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed: an export for the engine onnx needs it; "
+            'install textae with its extra "onnx".'
+        ) from error
+    texts = [[vocabulary.end + 1 + number for number in range(5)], [vocabulary.end + 1]]
+    batch = pad_texts(texts, vocabulary, network.special.device)
+    with exporting(folder, "onnx", onnxruntime=onnxruntime.__version__) as target, torch.no_grad():
+        read = _Read(network).eval()
+        every = _dynamic()
+        count = 1 + (network.copy_head is not None)
+        try:
+            _write(read, (batch.ids, batch.mask), (every, every), target / READ)
+            source = network.read(batch)
+            encoded = [source.states] if source.keys is None else [source.states, source.keys]
+            attended = list(read(batch.ids, batch.mask))[count:]
+            # Two tokens stand behind: of a length of one a graph would take for granted that it stays.
+            past = [tensor[:, :, :2] for tensor in attended]
+            tokens = batch.ids[:, :1]
+            shapes = (
+                *({0: every[0]}, every, every, every),
+                *([every] * count, [_layer("S")] * len(attended), [_layer("P")] * len(past)),
+            )
+            given = (tokens, source.ids, source.mask, source.copyable, encoded, attended, past)
+            _write(_Step(network).eval(), given, shapes, target / STEP)
+        except Exception as error:  # the exporter raises whatever it meets
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"{folder}: this network cannot be written as a graph ({reason}); use the engine torch."
+            ) from error
+        _check(network, OnnxNetwork(network, target), batch, folder)
+
+
+def _dynamic() -> dict[int, Any]:
+    return {0: torch.export.Dim("N"), 1: torch.export.Dim("S")}
+
+
+def _layer(length: str) -> dict[int, Any]:
+    return {0: torch.export.Dim("N"), 2: torch.export.Dim(length)}
+
+
+def _write(module: nn.Module, given: tuple[Any, ...], shapes: tuple[Any, ...], path: Path) -> None:
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        program = torch.onnx.export(module, given, dynamo=True, dynamic_shapes=shapes, verbose=False)
+        program.save(str(path))
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)
+
+
+def _check(network: Seq2Seq, exported: "OnnxNetwork", batch: TokenBatch, folder: Path) -> None:
+    """Compare two steps of both."""
+    inputs = network.prefix(len(batch.ids), None, batch.ids.device)
+    ours, theirs = network.begin(network.read(batch)), exported.begin(exported.read(batch))
+    for tokens in (inputs, batch.ids[:, 1:2]):
+        difference = ours.next_log_probabilities(tokens) - theirs.next_log_probabilities(tokens)
+        if difference.abs().max() > TOLERANCE:
+            raise InputError(
+                f"{folder}: the graph gives log-probabilities that differ by {difference.abs().max():.3g}; "
+                "use the engine torch."
+            )
+
+
+class OnnxNetwork:
+    """Stands for a :class:`Seq2Seq` wherever texts are written.
+
+    Args:
+        network: whose graphs they are; of its weights nothing is used.
+        folder: of the graphs.
+    """
+
+    def __init__(self, network: Seq2Seq, folder: Path):
+        self.special, self.end, self.pad = network.special, network.end, network.pad
+        self.prefix = network.prefix
+        self.copies = network.copy_head is not None
+        self.reading, self.stepping = _session(folder / READ), _session(folder / STEP)
+        self.inputs = [entry.name for entry in self.stepping.get_inputs()]
+        self.layer = [entry.shape for entry in self.stepping.get_inputs()][-1]
+
+    def read(self, source: TokenBatch) -> OnnxSource:
+        """Encode a batch of sources (B, S)."""
+        from textae.models.copying import copyable_tokens
+
+        names = [entry.name for entry in self.reading.get_inputs()]
+        given = dict(zip(names, (source.ids.numpy(), source.mask.numpy()), strict=True))
+        states, *rest = [torch.from_numpy(array) for array in self.reading.run(None, given)]
+        keys = rest.pop(0) if self.copies else None
+        copyable = copyable_tokens(source, self.special)
+        return OnnxSource(states, source.ids, source.mask, keys, copyable, rest)
+
+    def begin(self, source: OnnxSource) -> "OnnxWriting":
+        """Begin a text for each row of a source, token by token."""
+        return OnnxWriting(self, source)
+
+
+class OnnxWriting:
+    """Texts on their way, as :class:`textae.models.seq2seq.Writing`."""
+
+    def __init__(self, network: OnnxNetwork, source: OnnxSource):
+        self.network, self.source = network, source
+        heads, width = network.layer[1], network.layer[3]
+        empty = np.zeros((len(source.ids), heads, 0, width), dtype=np.float32)
+        self.past: list[np.ndarray] = [empty] * len(source.attended)
+        self._keep_source()
+
+    def _keep_source(self) -> None:
+        source = self.source
+        encoded = [source.states] if source.keys is None else [source.states, source.keys]
+        tensors = [source.ids, source.mask, source.copyable, *encoded, *source.attended]
+        self.arrays = [tensor.contiguous().numpy() for tensor in tensors]
+
+    def next_log_probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Take in the tokens (N, T) written since the last call; log-probabilities (N, V) of the next."""
+        for column in range(inputs.shape[1]):
+            tokens = inputs[:, column : column + 1].contiguous().numpy()
+            given = dict(zip(self.network.inputs, [tokens, *self.arrays, *self.past], strict=True))
+            scores, *self.past = self.network.stepping.run(None, given)
+        return torch.from_numpy(scores)
+
+    def reorder(self, origins: torch.Tensor) -> None:
+        """Go on in each row with what the row ``origins`` (N,) has, which is of the same source."""
+        order = origins.numpy()
+        self.past = [array[order] for array in self.past]
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with these rows alone."""
+        self.source = self.source.select(rows)
+        self._keep_source()
+        self.reorder(rows)
+
+
+def _session(path: Path) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(
+            'onnxruntime is not installed: the engine onnx needs it; install textae with its extra "onnx".'
+        ) from error
+    options = onnxruntime.SessionOptions()
+    # Several batches at once keep the cores busy; several threads for one batch wait for each other.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            os.fspath(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions have no base class of their own
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: this graph cannot be read ({reason}); export the model again.") from error
+
+
+class OnnxWriter(StepWriter):
+    """Writes by the graphs in a folder."""
+
+    @property
+    def workers(self) -> int:
+        """One for each thread, as a graph runs in one."""
+        return torch.get_num_threads()
+
+    def __init__(self, network: Seq2Seq, vocabulary: Vocabulary, folder: Path):
+        super().__init__(OnnxNetwork(network, folder), vocabulary)
