@@ -104,14 +104,14 @@ class Autoencoder(nn.Module, ABC):
     ) -> list[T]:
         """Apply ``work`` to the numbers of rows of similar length and put the results back in order.
 
-        ``workers`` batches are worked on at a time, each with one thread of PyTorch.
+        More than one of ``workers`` work on so many batches at a time, each with one thread of PyTorch.
         """
         check(batch_size >= 1, "batch_size", batch_size, "at least 1")
         results = [empty] * len(rows)
         order = [i for i in sorted(range(len(rows)), key=lambda i: len(rows[i])) if rows[i]]
         # The longest first: the last to be done is a short one, and no core waits long for it.
         batches = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)][::-1]
-        with evaluating(self), _at_once(min(workers, len(batches))) as apply:
+        with evaluating(self), _at_once(workers, len(batches)) as apply:
             for chosen, written in zip(batches, apply(work, batches), strict=True):
                 for i, result in zip(chosen, written, strict=True):
                     results[i] = result
@@ -201,16 +201,19 @@ def autoencoder_class(config: AutoencoderConfig) -> type[Autoencoder]:
 
 
 @contextmanager
-def _at_once(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """Give a ``map`` that does so much at a time; with one worker, the built-in one."""
+def _at_once(workers: int, batches: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Give a ``map`` with so many workers; with one, the built-in one."""
     if workers <= 1:
         yield map
         return
     threads = torch.get_num_threads()
-    # Threads of PyTorch besides would only get in each other's way.
+    # More threads of PyTorch would only get in each other's way.
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(workers) as pool:
+        if batches == 1:
+            yield map
+            return
+        with ThreadPoolExecutor(min(workers, batches)) as pool:
             yield lambda work, items: pool.map(torch.no_grad()(work), items)
     finally:
         torch.set_num_threads(threads)
@@ -223,7 +226,10 @@ class evaluating:
         self.module, self.was_training = module, module.training
 
     def __enter__(self) -> None:
-        self.module.eval()
+        if self.was_training:
+            self.module.eval()
 
     def __exit__(self, *exception: object) -> None:
-        self.module.train(self.was_training)
+        # Going through all modules takes longer than a small one takes to write.
+        if self.was_training:
+            self.module.train()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import LogitsProcessorList, NoRepeatNGramLogitsProcessor
+from transformers import LogitsProcessor, NoRepeatNGramLogitsProcessor
 
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.tokenizer import Vocabulary
@@ -122,8 +122,14 @@ def _note(
         texts[number] = _until_end(row, end)
 
 
-class _Processors(LogitsProcessorList):
+class _Processors(list[LogitsProcessor]):
     """What changes scores, one after the other."""
+
+    def __call__(self, written: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """``written`` (N, T) with the prefix, ``scores`` (N, V)."""
+        for processor in self:
+            scores = processor(written, scores)
+        return scores
 
     def select(self, rows: torch.Tensor) -> None:
         """Go on with these rows alone."""

@@ -6,6 +6,8 @@ decoding works as with PyTorch, for the loops are the same.
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,21 +32,26 @@ TOLERANCE = 1e-3
 
 @dataclass
 class OnnxSource(Source):
-    """An encoded source with what the decoder's attention makes of it, keys and values of each layer.
+    """An encoded source with what the decoder's layers make of it: keys and values of each.
 
-    ``attended`` are (B, H, S, W / H).
+    ``attended`` are (B, H, S, W / H), and ``started`` (B, H, 1, W / H) what a text begins with.
     """
 
     attended: list[torch.Tensor]
+    started: list[torch.Tensor]
 
     def select(self, rows: torch.Tensor) -> "OnnxSource":
         """The given rows."""
         chosen = super().select(rows)
-        return OnnxSource(**vars(chosen), attended=[tensor[rows] for tensor in self.attended])
+        layers = [[tensor[rows] for tensor in tensors] for tensors in (self.attended, self.started)]
+        return OnnxSource(**vars(chosen), attended=layers[0], started=layers[1])
 
 
 class _Read(nn.Module):
-    """Ids and mask (B, S) to states, copy keys if there is a copy head, and each layer's keys and values."""
+    """Ids and mask (B, S) to states, copy keys if there is a copy head, and each layer's keys and values.
+
+    These are of the source, then of the start token, with which every text begins.
+    """
 
     def __init__(self, network: Seq2Seq):
         super().__init__()
@@ -55,11 +62,10 @@ class _Read(nn.Module):
         states = network.backbone.encode(ids, mask)
         cache = network.backbone.new_cache()
         start = torch.full_like(ids[:, :1], network.start)
-        # The first step leaves the source's keys and values in the cache: what else it says is of no use.
         network.backbone.decode(start, states, mask, cache)
-        attended = _tensors(cache.cross_attention_cache)
+        layers = [*_tensors(cache.cross_attention_cache), *_tensors(cache.self_attention_cache)]
         keys = [] if network.copy_head is None else [network.copy_head.keys(states)]
-        return (states, *keys, *attended)
+        return (states, *keys, *layers)
 
 
 class _Step(nn.Module):
@@ -114,7 +120,11 @@ def export_onnx(network: Seq2Seq, vocabulary: Vocabulary, folder: Path) -> None:
         ) from error
     texts = [[vocabulary.end + 1 + number for number in range(5)], [vocabulary.end + 1]]
     batch = pad_texts(texts, vocabulary, network.special.device)
-    with exporting(folder, "onnx", onnxruntime=onnxruntime.__version__) as target, torch.no_grad():
+    with (
+        exporting(folder, "onnx", onnxruntime=onnxruntime.__version__) as target,
+        _plain_attention(network),
+        torch.no_grad(),
+    ):
         read = _Read(network).eval()
         every = _dynamic()
         count = 1 + (network.copy_head is not None)
@@ -122,7 +132,8 @@ def export_onnx(network: Seq2Seq, vocabulary: Vocabulary, folder: Path) -> None:
             _write(read, (batch.ids, batch.mask), (every, every), target / READ)
             source = network.read(batch)
             encoded = [source.states] if source.keys is None else [source.states, source.keys]
-            attended = list(read(batch.ids, batch.mask))[count:]
+            layers = list(read(batch.ids, batch.mask))[count:]
+            attended = layers[: len(layers) // 2]
             # Two tokens stand behind: of a length of one a graph would take for granted that it stays.
             past = [tensor[:, :, :2] for tensor in attended]
             tokens = batch.ids[:, :1]
@@ -138,6 +149,18 @@ def export_onnx(network: Seq2Seq, vocabulary: Vocabulary, folder: Path) -> None:
                 f"{folder}: this network cannot be written as a graph ({reason}); use the engine torch."
             ) from error
         _check(network, OnnxNetwork(network, target), batch, folder)
+
+
+@contextmanager
+def _plain_attention(network: Seq2Seq) -> Iterator[None]:
+    """Attention as two matrix products, which a graph fuses with what is around them."""
+    inner = network.backbone.network
+    before = inner.config._attn_implementation
+    inner.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        inner.set_attn_implementation(before)
 
 
 def _dynamic() -> dict[int, Any]:
@@ -185,7 +208,6 @@ class OnnxNetwork:
         self.copies = network.copy_head is not None
         self.reading, self.stepping = _session(folder / READ), _session(folder / STEP)
         self.inputs = [entry.name for entry in self.stepping.get_inputs()]
-        self.layer = [entry.shape for entry in self.stepping.get_inputs()][-1]
 
     def read(self, source: TokenBatch) -> OnnxSource:
         """Encode a batch of sources (B, S)."""
@@ -196,7 +218,8 @@ class OnnxNetwork:
         states, *rest = [torch.from_numpy(array) for array in self.reading.run(None, given)]
         keys = rest.pop(0) if self.copies else None
         copyable = copyable_tokens(source, self.special)
-        return OnnxSource(states, source.ids, source.mask, keys, copyable, rest)
+        half = len(rest) // 2
+        return OnnxSource(states, source.ids, source.mask, keys, copyable, rest[:half], rest[half:])
 
     def begin(self, source: OnnxSource) -> "OnnxWriting":
         """Begin a text for each row of a source, token by token."""
@@ -208,9 +231,7 @@ class OnnxWriting:
 
     def __init__(self, network: OnnxNetwork, source: OnnxSource):
         self.network, self.source = network, source
-        heads, width = network.layer[1], network.layer[3]
-        empty = np.zeros((len(source.ids), heads, 0, width), dtype=np.float32)
-        self.past: list[np.ndarray] = [empty] * len(source.attended)
+        self.past: list[np.ndarray] | None = None
         self._keep_source()
 
     def _keep_source(self) -> None:
@@ -221,7 +242,13 @@ class OnnxWriting:
 
     def next_log_probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
         """Take in the tokens (N, T) written since the last call; log-probabilities (N, V) of the next."""
-        for column in range(inputs.shape[1]):
+        first = 0
+        if self.past is None:
+            started = [tensor.numpy() for tensor in self.source.started]
+            # The start token has been taken in, unless it is all there is.
+            first = int(inputs.shape[1] > 1)
+            self.past = started if first else [array[:, :, :0] for array in started]
+        for column in range(first, inputs.shape[1]):
             tokens = inputs[:, column : column + 1].contiguous().numpy()
             given = dict(zip(self.network.inputs, [tokens, *self.arrays, *self.past], strict=True))
             scores, *self.past = self.network.stepping.run(None, given)
@@ -230,6 +257,7 @@ class OnnxWriting:
     def reorder(self, origins: torch.Tensor) -> None:
         """Go on in each row with what the row ``origins`` (N,) has, which is of the same source."""
         order = origins.numpy()
+        assert self.past is not None
         self.past = [array[order] for array in self.past]
 
     def select(self, rows: torch.Tensor) -> None:
