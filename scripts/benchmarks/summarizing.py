@@ -53,7 +53,13 @@ def _placed(model: TextAutoencoder) -> TextAutoencoder:
 
 def greedy() -> dict[str, Any]:
     """The plainest decoding, which all contenders have."""
-    return {"num_beams": 1, "candidates": 1, "whole_words": False, "distinct_words": False}
+    return {
+        "num_beams": 1,
+        "candidates": 1,
+        "no_repeat_ngram_size": 0,
+        "whole_words": False,
+        "distinct_words": False,
+    }
 
 
 def beams() -> dict[str, Any]:

@@ -67,6 +67,7 @@ class WordLimits(LogitsProcessor):
         self.has_most = any(row.max_words is not None for row in rows)
         self.forbidden = vocabulary.special.to(device).clone()
         self.forbidden[vocabulary.end] = False
+        self.never = self.forbidden.nonzero().squeeze(1)
 
     def select(self, rows: torch.Tensor) -> None:
         """Go on with these rows alone."""
@@ -76,7 +77,8 @@ class WordLimits(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """``input_ids`` (N, T) with the prefix, ``scores`` (N, V)."""
         if not self.counts_text and not self.has_most:
-            return scores.masked_fill(self.forbidden, -float("inf"))
+            # In place, as nobody else has the scores of this step: they are as large as the vocabulary.
+            return scores.index_fill_(1, self.never, -float("inf"))
         forbidden = self.forbidden[None].expand(scores.shape).clone()
         written = input_ids[:, self.prefix :]
         if self.counts_text:

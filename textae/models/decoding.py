@@ -212,10 +212,12 @@ def search(
 
     for step in range(max(limits)):
         scores = processors(written, writing.next_log_probabilities(inputs))
-        size = scores.shape[-1]
-        candidates = totals[:, :, None] + scores.view(len(alive), beams, size)
-        values, indices = candidates.view(len(alive), -1).topk(2 * beams, dim=1)
-        parents, tokens = indices // size, indices % size
+        # The best of each beam first: the best of all are among them, and the vocabulary is read once.
+        each = min(2 * beams, scores.shape[-1])
+        likely, words = scores.topk(each, dim=1)
+        candidates = (totals.view(-1, 1) + likely).view(len(alive), beams * each)
+        values, indices = candidates.topk(min(2 * beams, beams * each), dim=1)
+        parents, tokens = indices // each, words.view(len(alive), -1).gather(1, indices)
         ended = tokens == network.end
         found, origin = values.tolist(), parents.tolist()
         for at, column in ended.nonzero().tolist():
