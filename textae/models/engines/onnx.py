@@ -69,7 +69,11 @@ class _Read(nn.Module):
 
 
 class _Step(nn.Module):
-    """One token (N, 1) further: log-probabilities (N, V) of the next, and each layer's keys and values."""
+    """One token (N, 1) further: log-probabilities (N, V) of the next, and each layer's keys and values.
+
+    ``copying`` is what a copy head needs besides the mask, ids and copyable (N, S), states and keys (N, S, W);
+    empty without one, as a graph must use all that it is given.
+    """
 
     def __init__(self, network: Seq2Seq):
         super().__init__()
@@ -78,10 +82,8 @@ class _Step(nn.Module):
     def forward(
         self,
         tokens: torch.Tensor,
-        ids: torch.Tensor,
         mask: torch.Tensor,
-        copyable: torch.Tensor,
-        encoded: list[torch.Tensor],
+        copying: list[torch.Tensor],
         attended: list[torch.Tensor],
         past: list[torch.Tensor],
     ) -> tuple[torch.Tensor, ...]:
@@ -91,10 +93,14 @@ class _Step(nn.Module):
             cache.self_attention_cache.update(past[2 * layer], past[2 * layer + 1], layer)
             cache.cross_attention_cache.update(attended[2 * layer], attended[2 * layer + 1], layer)
             cache.is_updated[layer] = True
-        states = encoded[0]
-        hidden = network.backbone.decode(tokens, states, mask, cache)[:, -1]
-        keys = encoded[1] if len(encoded) > 1 else None
-        scores = network.next_log_probabilities(hidden, Source(states, ids, mask, keys, copyable))
+        # Of the states only the shape counts where keys and values are known.
+        shape = mask[..., None].to(past[0].dtype).expand(-1, -1, network.backbone.width)
+        hidden = network.backbone.decode(tokens, shape, mask, cache)[:, -1]
+        source = Source(shape, tokens, mask, None, mask)
+        if copying:
+            ids, copyable, states, keys = copying
+            source = Source(states, ids, mask, keys, copyable)
+        scores = network.next_log_probabilities(hidden, source)
         return (scores, *_tensors(cache.self_attention_cache))
 
 
@@ -131,17 +137,17 @@ def export_onnx(network: Seq2Seq, vocabulary: Vocabulary, folder: Path) -> None:
         try:
             _write(read, (batch.ids, batch.mask), (every, every), target / READ)
             source = network.read(batch)
-            encoded = [source.states] if source.keys is None else [source.states, source.keys]
+            copying = _copying(source)
             layers = list(read(batch.ids, batch.mask))[count:]
             attended = layers[: len(layers) // 2]
             # Two tokens stand behind: of a length of one a graph would take for granted that it stays.
             past = [tensor[:, :, :2] for tensor in attended]
             tokens = batch.ids[:, :1]
             shapes = (
-                *({0: every[0]}, every, every, every),
-                *([every] * count, [_layer("S")] * len(attended), [_layer("P")] * len(past)),
+                *({0: every[0]}, every, [every] * len(copying)),
+                *([_layer("S")] * len(attended), [_layer("P")] * len(past)),
             )
-            given = (tokens, source.ids, source.mask, source.copyable, encoded, attended, past)
+            given = (tokens, source.mask, copying, attended, past)
             _write(_Step(network).eval(), given, shapes, target / STEP)
         except Exception as error:  # the exporter raises whatever it meets
             reason = str(error).strip().splitlines()[0]
@@ -149,6 +155,12 @@ def export_onnx(network: Seq2Seq, vocabulary: Vocabulary, folder: Path) -> None:
                 f"{folder}: this network cannot be written as a graph ({reason}); use the engine torch."
             ) from error
         _check(network, OnnxNetwork(network, target), batch, folder)
+
+
+def _copying(source: Source) -> list[torch.Tensor]:
+    if source.keys is None:
+        return []
+    return [source.ids, source.copyable, source.states, source.keys]
 
 
 @contextmanager
@@ -236,8 +248,7 @@ class OnnxWriting:
 
     def _keep_source(self) -> None:
         source = self.source
-        encoded = [source.states] if source.keys is None else [source.states, source.keys]
-        tensors = [source.ids, source.mask, source.copyable, *encoded, *source.attended]
+        tensors = [source.mask, *_copying(source), *source.attended]
         self.arrays = [tensor.contiguous().numpy() for tensor in tensors]
 
     def next_log_probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
