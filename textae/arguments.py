@@ -71,6 +71,13 @@ def summarize_arguments(parser: argparse.ArgumentParser) -> None:
         help="of --sample; below 1 is more careful (default: 1)",
     )
     add("--seed", type=whole(0), metavar="N", help="seed of --sample (default: 0)")
+    add(
+        "--engine",
+        choices=("auto", "torch", "onnx", "ctranslate2"),
+        default="auto",
+        help="what writes the summaries (default: auto, the fastest that was exported with textae export "
+        "--engine and heeds the settings; torch needs no export)",
+    )
 
 
 def reconstruct_arguments(parser: argparse.ArgumentParser) -> None:
@@ -225,6 +232,20 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("float32", "float16", "bfloat16"),
         default="float16",
         help="what weights are rounded to in the file (default: float16, half of float32)",
+    )
+    add(
+        "--engine",
+        choices=("onnx", "ctranslate2"),
+        nargs="+",
+        default=[],
+        help="write what these need too, to summarise faster on a processor; onnx runs any model, "
+        "ctranslate2 those without a copy head (textae summarize --engine)",
+    )
+    add(
+        "--quantization",
+        choices=("float32", "int8"),
+        help="of the weights that ctranslate2 gets: int8 is faster, and some summaries differ "
+        "(default: float32)",
     )
 
 

@@ -80,6 +80,7 @@ def summarize(arguments: Namespace) -> None:
     if is_main_process():  # one process writes the file; the others of a launch have nothing to do
         source = _input(arguments)
         model = load_model(arguments.model)
+        model.use_engine(arguments.engine)
         from textae.inference.corpus import summarize_corpus
 
         summarize_corpus(model, source, arguments.output, **_corpus_options(arguments), **decoding)
@@ -100,12 +101,20 @@ def export(arguments: Namespace) -> None:
     if not is_main_process():
         return
     from textae.models.base import Autoencoder
+    from textae.models.engines import export_engine
     from textae.models.saving import CARD, DTYPES, model_folder
 
     folder = model_folder(arguments.model)
     card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
     model = Autoencoder.from_pretrained(folder)
+    if arguments.engine and not model.config.code.is_text:
+        raise InputError(f"{arguments.model}: engines write summaries, and this model's code is no text.")
+    if arguments.quantization and "ctranslate2" not in arguments.engine:
+        raise InputError("--quantization is for --engine ctranslate2; add it or leave it out")
     model.save_pretrained(arguments.output, dtype=DTYPES[arguments.dtype], card=card)
+    for engine in arguments.engine:
+        # Of the weights as they were rounded: what all engines write has to be the same.
+        export_engine(arguments.output, engine, arguments.quantization or "float32")
 
 
 def evaluate(arguments: Namespace) -> None:

@@ -35,8 +35,9 @@ class CopyingModel(MBartForConditionalGeneration):
         decoder_input_ids: torch.Tensor | None = None,
         encoder_outputs: Any = None,
         past_key_values: Any = None,
-        source_ids: torch.Tensor | None = None,
-        copyable: torch.Tensor | None = None,
+        *,
+        source_ids: torch.Tensor,
+        copyable: torch.Tensor,
         copy_keys: torch.Tensor | None = None,
         **options: Any,
     ) -> Seq2SeqLMOutput:
@@ -104,7 +105,7 @@ class PlainNetwork(nn.Module):
         hints: torch.Tensor | None = None,
         inputs: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Log-probability (N, T) of every target token, 0 on padding; as :meth:`Seq2Seq.log_probabilities`."""
+        """Log-probability (N, T) of every target token, 0 on padding, as of a :class:`Seq2Seq`."""
         times = len(targets.ids) // len(source.ids)
         repeated = TokenBatch(
             source.ids.repeat_interleave(times, dim=0), source.mask.repeat_interleave(times, dim=0)

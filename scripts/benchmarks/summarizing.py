@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -11,14 +13,19 @@ from benchmarks.timing import Contender, Measured, take_turns
 from benchmarks.training import described
 from textae.config import AutoencoderConfig, NetworkConfig
 from textae.data import newswire
+from textae.data.tokenizer import load_tokenizer, vocabulary_of
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.decoding import pad_texts
+from textae.models.engines.ctranslate2 import QUANTIZATIONS, export_ctranslate2
+from textae.models.engines.onnx import export_onnx
+from textae.models.saving import SHIPPED_FOLDER
 
 BATCH = 64
 # T5-small's sizes; its weights are random, so that every summary has as many tokens as it may have.
 T5_SMALL = NetworkConfig(
     architecture="t5", width=512, layers=6, heads=8, feed_forward=2048, dropout=0.0, copy_head=False
 )
+T5_VOCABULARY = 32128
 
 
 def stories(count: int) -> list[str]:
@@ -34,14 +41,16 @@ def shipped() -> TextAutoencoder:
 
 @cache
 def t5_shaped() -> TextAutoencoder:
-    """A model of T5-small's sizes with the shipped vocabulary and random weights."""
+    """A model of T5-small's sizes, its vocabulary's too, with random weights."""
     small = NetworkConfig(width=16, layers=1, heads=2, feed_forward=16)
-    known = TextAutoencoder.from_pretrained()
+    tokenizer = load_tokenizer(SHIPPED_FOLDER)
+    # The shipped vocabulary, and pieces that no text has: the vocabulary head is a large part of the work.
+    tokenizer.add_tokens([f"piece{number}" for number in range(T5_VOCABULARY - len(tokenizer))])
     config = AutoencoderConfig(
-        **{**vars(known.config), "encoder": T5_SMALL, "reconstructor": small},
+        **{**vars(TextAutoencoder.from_pretrained().config), "encoder": T5_SMALL, "reconstructor": small},
     )
     torch.manual_seed(0)
-    return _placed(TextAutoencoder(config, known.vocabulary))
+    return _placed(TextAutoencoder(config, vocabulary_of(tokenizer)))
 
 
 MODELS = {"copy head": shipped, "T5": t5_shaped}
@@ -129,41 +138,103 @@ def generated(
     return work
 
 
+def direct(documents: list[str], decoding: dict[str, Any], folder: str) -> Callable[[], list[str]]:
+    """CTranslate2 called by hand: all documents at once, which it sorts and cuts into batches itself."""
+    import ctranslate2
+
+    ours = TextAutoencoder.from_pretrained(folder)
+    vocabulary, config = ours.vocabulary, ours.config
+    threads = torch.get_num_threads()
+    translator = ctranslate2.Translator(
+        f"{folder}/ctranslate2", device="cpu", inter_threads=threads, intra_threads=1
+    )
+    convert = vocabulary.tokenizer.convert_ids_to_tokens
+    hint = convert([vocabulary.hint(config.length.summary_words)])
+
+    def work() -> list[str]:
+        rows = ours.read_documents(documents)
+        written = translator.translate_batch(
+            [convert(vocabulary.as_source(row)) for row in rows],
+            target_prefix=[hint] * len(rows),
+            beam_size=decoding["num_beams"],
+            length_penalty=config.decoding.length_penalty,
+            max_batch_size=BATCH,
+            max_decoding_length=config.length.maximum_tokens + 1,
+        )
+        ids = [vocabulary.tokenizer.convert_tokens_to_ids(result.hypotheses[0][1:]) for result in written]
+        return vocabulary.decode(ids)
+
+    return work
+
+
+def exported(model: str, folder: Path) -> list[tuple[str, str, str]]:
+    """Name, folder and engine of everything that a model can be exported for, written below ``folder``."""
+    ours = MODELS[model]()
+    network, vocabulary = ours.encoder, ours.vocabulary
+    first = folder / model / "float32"
+    ours.save_pretrained(first)
+    export_onnx(network, vocabulary, first)
+    engines = [("textae, onnx", str(first), "onnx")]
+    if network.copy_head is None:
+        for quantization in QUANTIZATIONS:
+            target = folder / model / quantization
+            if target != first:
+                ours.save_pretrained(target)
+            export_ctranslate2(network, vocabulary, target, quantization)
+            engines.append((f"textae, ctranslate2 {quantization}", str(target), "ctranslate2"))
+    return engines
+
+
 def measure_summarizing(rounds: int, threads: int, documents: int, single: int) -> dict[str, Any]:
     """The table's part about summarising, for both models, greedily and with beams."""
-    texts, few = stories(documents), stories(single)
-    report: dict[str, Any] = {"documents": documents, "batch_size": BATCH}
+    report: dict[str, Any] = {"batch_size": BATCH, "models": {}}
     for model in MODELS:
-        report[model] = {}
-        for name, decoding in (("greedy", greedy()), ("4 beams", beams())):
-            common = {"decoding": decoding, "model": model}
-            throughput = take_turns(
-                [
-                    Contender("textae", our_summaries, {"documents": texts, **common}),
-                    Contender("generate", generated, {"documents": texts, "sort": False, **common}),
-                    Contender("generate, sorted", generated, {"documents": texts, "sort": True, **common}),
-                ],
-                rounds,
-                threads,
-            )
-            latency = take_turns(
-                [
-                    Contender("textae", our_latency, {"documents": few, **common}),
-                    Contender(
-                        "generate",
-                        generated,
-                        {"documents": few, "sort": False, "batch_size": 1, **common},
-                    ),
-                ],
-                rounds,
-                threads,
-            )
-            report[model][name] = {
-                "throughput": described(throughput, documents),
-                "latency": described(latency, single),
-                "equal": {"generate, sorted": _equal(throughput, "textae", "generate, sorted")},
+        with TemporaryDirectory() as folder:
+            on_processor = MODELS[model]().device.type == "cpu"
+            engines = exported(model, Path(folder)) if on_processor else []
+            # A large model for the same minutes: fewer documents.
+            count, few = (documents, single) if model == "copy head" else (documents // 4, single // 4)
+            report["models"][model] = {
+                name: _compare(model, decoding, engines, stories(count), stories(few), rounds, threads)
+                for name, decoding in (("greedy", greedy()), ("4 beams", beams()))
             }
     return report
+
+
+def _compare(
+    model: str,
+    decoding: dict[str, Any],
+    engines: list[tuple[str, str, str]],
+    texts: list[str],
+    few: list[str],
+    rounds: int,
+    threads: int,
+) -> dict[str, Any]:
+    common = {"decoding": decoding, "model": model}
+    torch_engine: list[tuple[str, str | None, str]] = [("textae, torch", None, "torch")]
+    contenders = [
+        Contender("generate", generated, {"documents": texts, "sort": False, **common}),
+        Contender("generate, sorted", generated, {"documents": texts, "sort": True, **common}),
+    ]
+    latency = [Contender("generate", generated, {"documents": few, "sort": False, "batch_size": 1, **common})]
+    for name, folder, engine in [*torch_engine, *engines]:
+        chosen = {"folder": folder, "engine": engine, **common}
+        contenders.append(Contender(name, our_summaries, {"documents": texts, **chosen}))
+        latency.append(Contender(name, our_latency, {"documents": few, **chosen}))
+        if engine == "ctranslate2":
+            given = {"documents": texts, "decoding": decoding, "folder": folder}
+            contenders.append(Contender(name.replace("textae, ", "directly, "), direct, given))
+    measured = take_turns(contenders, rounds, threads)
+    single = take_turns(latency, rounds, threads)
+    return {
+        "throughput": described(measured, len(texts)),
+        "latency": described(single, len(few)),
+        "equal_to_torch": {
+            contender.name: _equal(measured, "textae, torch", contender.name)
+            for contender in contenders
+            if contender.name != "textae, torch"
+        },
+    }
 
 
 def _equal(measured: dict[str, Measured], first: str, second: str) -> float:

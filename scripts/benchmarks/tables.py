@@ -9,7 +9,7 @@ Report = dict[str, Any]
 
 def training_table(report: Report) -> list[str]:
     """Rates, how many times as fast, and where the time of a step goes."""
-    rows = [[f"{report['documents']} documents, K = {report['samples']}", "documents/s", "textae is as fast"]]
+    rows = [[f"{report['documents']} documents, K = {report['samples']}", "documents/s", "times as fast"]]
     for part in ("step", "rollout", "reconstructor"):
         rows += contender_rows(part, report[part])
     parts = [["of a step of textae", "seconds", "share"]]
@@ -21,30 +21,26 @@ def training_table(report: Report) -> list[str]:
 
 def summarizing_table(report: Report) -> list[str]:
     """Throughput and latency of each model and decoding."""
-    rows = [[f"batches of {report['batch_size']}", "documents/s", "textae is as fast"]]
-    for model, decodings in report.items():
-        if not isinstance(decodings, dict):
-            continue
+    rows = [[f"batches of {report['batch_size']}", "documents/s", "times as fast", "as torch writes"]]
+    for model, decodings in report["models"].items():
         for decoding, found in decodings.items():
-            rows += contender_rows(f"{model}, {decoding}", found["throughput"])
-            rows += contender_rows(f"{model}, {decoding}, one by one", found["latency"])
+            equal = {name: f"{100 * share:.1f}%" for name, share in found["equal_to_torch"].items()}
+            for row, name in zip(
+                contender_rows(f"{model}, {decoding}", found["throughput"]), found["throughput"], strict=True
+            ):
+                rows.append([*row, equal.get(name, "")])
             rows += [
-                [f"{model}, {decoding}: summaries equal to {name}", f"{100 * share:.1f}%", ""]
-                for name, share in found["equal"].items()
+                [*row, ""] for row in contender_rows(f"{model}, {decoding}, one by one", found["latency"])
             ]
     return aligned(rows)
 
 
 def contender_rows(label: str, described: Report) -> list[list[str]]:
     """A row for each contender, with the ratio to the first."""
-    first = next(iter(described["contenders"]))
-    times = described[f"times_as_fast_is_{first}_as"]
-    rows = []
-    for name, found in described["contenders"].items():
-        shown = ""
-        if name in times:
-            by = times[name]
-            shown = f"{by['median']:.2f} ({by['least']:.2f} to {by['greatest']:.2f})"
+    rows: list[list[str]] = []
+    for name, found in described.items():
+        by = found["times_as_fast"]
+        shown = f"{by['median']:.2f} ({by['least']:.2f} to {by['greatest']:.2f})" if rows else ""
         rows.append([f"{label}: {name}", f"{found['documents_per_second']:.2f}", shown])
     return rows
 

@@ -71,6 +71,10 @@ class Example:
     source: int = 0
 
 
+# So many batches are sorted by length together.
+POOL_BATCHES = 20
+
+
 class BatchStream:
     """An endless stream of batches of examples of similar length.
 
@@ -99,7 +103,7 @@ class BatchStream:
         seed: int,
         tokens_per_batch: int | None = None,
         drop_long: bool = False,
-        pool_batches: int = 20,
+        pool_batches: int = POOL_BATCHES,
     ):
         self.vocabulary, self.max_tokens, self.drop_long = vocabulary, max_tokens, drop_long
         self.batch_size, self.tokens_per_batch = batch_size, tokens_per_batch

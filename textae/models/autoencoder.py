@@ -213,12 +213,12 @@ class TextAutoencoder(Autoencoder):
         return self._by_length(rows, batch_size, write, "", workers=writer.workers)
 
     def use_engine(self, engine: str) -> None:
-        """Let summaries be written by another library, whose files ``textae export`` has put beside the model's.
+        """Let summaries be written by another library, by files that ``textae export`` has written.
 
         Args:
-            engine: ``torch`` (as without this call), ``onnx``, ``ctranslate2``, or ``auto``: the fastest of those
-                whose files are there that heeds the settings of a call. Weights that change afterwards
-                change nothing there.
+            engine: ``torch`` (as without this call), ``onnx``, ``ctranslate2``, or ``auto``: the fastest of
+                those whose files are there that heeds the settings of a call. Weights that change
+                afterwards change nothing there.
 
         Raises:
             InputError: if there are no such files, they belong to other weights, or a library is missing.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from textae.config import TrainingConfig
-from textae.data.batches import BatchStream, Example, pad_rows
+from textae.data.batches import POOL_BATCHES, BatchStream, Example, pad_rows
 from textae.models.code_autoencoder import CodeAutoencoder, CodeInputs, CodeOutputs
 from textae.models.codes.code import Circumstances
 from textae.models.learning import hide_tokens, ramp
@@ -68,7 +68,7 @@ class NumberTraining(Training):
     def build_rest(self) -> None:
         """The stream of documents."""
         config = self.config
-        bucketing = {"pool_batches": 1} if self.model.code.wants_mixed_batches else {}
+        pool = 1 if self.model.code.wants_mixed_batches else POOL_BATCHES
 
         def open_stream() -> BatchStream:
             return BatchStream(
@@ -78,7 +78,7 @@ class NumberTraining(Training):
                 tokens_per_batch=config.warmup.tokens_per_batch,
                 max_tokens=config.data.max_document_tokens,
                 seed=2 * config.run.seed,
-                **bucketing,
+                pool_batches=pool,
             )
 
         self.streams = DocumentStream(open_stream)

@@ -56,7 +56,7 @@ class Code(nn.Module, ABC):
     reconstructor to read.
     """
 
-    # Whether a batch has to hold documents of all sources, and not those of one length, which may be one source's.
+    # Whether a batch has to hold documents of all sources: those of one length may be of one source.
     wants_mixed_batches = False
 
     def __init__(self, config: CodeConfig, width: int, vocabulary_size: int, sources: int):

@@ -62,7 +62,7 @@ class SplitCode(Code):
         return torch.cat([self.normalized(content, likely), style], dim=-1)
 
     def normalized(self, content: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-        """Content (B, M, C) by mean and deviation of its source, of which ``sources`` (B, S) are the shares."""
+        """Content (B, M, C) by mean and deviation of its source; ``sources`` (B, S) are shares."""
         mean = torch.einsum("bs,smc->bmc", sources, self.means)
         return (content - mean) / torch.einsum("bs,smc->bmc", sources, self.deviations)
 

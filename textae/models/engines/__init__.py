@@ -4,6 +4,7 @@ An engine other than PyTorch has files of its own, which ``textae export`` puts 
 folder that has the engine's name.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from textae.models.autoencoder import TextAutoencoder
     from textae.models.engines.writer import Writer
 
+logger = logging.getLogger(__name__)
 ENGINES = ("auto", "torch", "onnx", "ctranslate2")
 
 
@@ -23,11 +25,12 @@ def load_writers(model: "TextAutoencoder", folder: Path | None, engine: str) -> 
     Args:
         model: whose summaries they write.
         folder: where it was loaded from; None where it was not.
-        engine: ``auto`` takes all that were exported, with PyTorch behind them (and it alone on a GPU); another
-            one is taken alone.
+        engine: ``auto`` takes all that were exported and can be loaded, with PyTorch behind them (and it
+            alone on a GPU); another one is taken alone.
 
     Raises:
-        InputError: if an engine was not exported, its files belong to other weights, or its library is missing.
+        InputError: if an engine that is asked for was not exported, its files belong to other weights, or
+            its library is missing.
     """
     from textae.models.engines.writer import TorchWriter
 
@@ -38,8 +41,8 @@ def load_writers(model: "TextAutoencoder", folder: Path | None, engine: str) -> 
         return [torch_writer]
     on_processor = model.device.type == "cpu"
     if engine == "auto":
-        names = [name for name in ("ctranslate2", "onnx") if on_processor and folder and (folder / name).is_dir()]
-        return [*(_load(model, checked(folder, name)) for name in names if folder), torch_writer]
+        found = _exported(model, folder) if folder is not None and on_processor else []
+        return [*found, torch_writer]
     if not on_processor:
         raise InputError(f"engine {engine} writes on processors; leave a model on a GPU to torch.")
     if folder is None or not (folder / engine).is_dir():
@@ -50,6 +53,18 @@ def load_writers(model: "TextAutoencoder", folder: Path | None, engine: str) -> 
     return [_load(model, checked(folder, engine))]
 
 
+def _exported(model: "TextAutoencoder", folder: Path) -> "list[Writer]":
+    """Those that are there and can be loaded; what is wrong with others is said."""
+    writers = []
+    for name in ("ctranslate2", "onnx"):
+        if (folder / name).is_dir():
+            try:
+                writers.append(_load(model, checked(folder, name)))
+            except InputError as error:
+                logger.warning("The engine %s is left out: %s", name, error)
+    return writers
+
+
 def _load(model: "TextAutoencoder", folder: Path) -> Any:
     if folder.name == "onnx":
         from textae.models.engines.onnx import OnnxWriter
@@ -58,3 +73,28 @@ def _load(model: "TextAutoencoder", folder: Path) -> Any:
     from textae.models.engines.ctranslate2 import CTranslate2Writer
 
     return CTranslate2Writer(model.encoder, model.vocabulary, folder)
+
+
+def export_engine(folder: str | Path, engine: str, quantization: str = "float32") -> None:
+    """Write what an engine needs into the folder of a saved model.
+
+    Args:
+        folder: of the model.
+        engine: ``onnx`` or ``ctranslate2``.
+        quantization: of CTranslate2's weights, ``float32`` or ``int8``.
+
+    Raises:
+        InputError: if a library is missing, or the engine cannot run the model.
+    """
+    from textae.models.autoencoder import TextAutoencoder
+
+    folder = Path(folder)
+    model = TextAutoencoder.from_pretrained(folder)
+    if engine == "onnx":
+        from textae.models.engines.onnx import export_onnx
+
+        export_onnx(model.encoder, model.vocabulary, folder)
+    else:
+        from textae.models.engines.ctranslate2 import export_ctranslate2
+
+        export_ctranslate2(model.encoder, model.vocabulary, folder, quantization)

@@ -1,4 +1,4 @@
-"""CTranslate2: a runtime of its own for encoder-decoder networks that it knows, T5, BART and mBART among them.
+"""CTranslate2: a runtime of its own for encoder-decoder networks, T5, BART and mBART among them.
 
 It writes whole texts by itself, so that it heeds what it knows of decoding alone; and it has no copy head.
 """
@@ -97,7 +97,9 @@ def _check(network: Seq2Seq, vocabulary: Vocabulary, writer: "CTranslate2Writer"
     hints = vocabulary.hint_ids([8] * len(rows), device)
     ours = decode(network, network.read(pad_texts(rows, vocabulary, device)), hints, vocabulary, how)
     if writer.decode(writer.read(rows), [8] * len(rows), how, [how] * len(rows)) != ours:
-        raise InputError(f"{folder}: CTranslate2 does not write what this network writes; use another engine.")
+        raise InputError(
+            f"{folder}: CTranslate2 does not write what this network writes; use another engine."
+        )
 
 
 def _library() -> Any:

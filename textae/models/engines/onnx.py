@@ -71,8 +71,8 @@ class _Read(nn.Module):
 class _Step(nn.Module):
     """One token (N, 1) further: log-probabilities (N, V) of the next, and each layer's keys and values.
 
-    ``copying`` is what a copy head needs besides the mask, ids and copyable (N, S), states and keys (N, S, W);
-    empty without one, as a graph must use all that it is given.
+    ``copying`` is what a copy head needs besides the mask: ids and copyable (N, S), states and keys
+    (N, S, W). It is empty without one, as a graph must use all that it is given.
     """
 
     def __init__(self, network: Seq2Seq):
@@ -188,6 +188,7 @@ def _write(module: nn.Module, given: tuple[Any, ...], shapes: tuple[Any, ...], p
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         program = torch.onnx.export(module, given, dynamo=True, dynamic_shapes=shapes, verbose=False)
+        assert program is not None
         program.save(str(path))
     finally:
         logging.getLogger("torch.onnx").setLevel(level)
