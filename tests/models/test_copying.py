@@ -9,10 +9,12 @@ from textae.models.backbone import Backbone, build_network
 from textae.models.copying import (
     LOG_ZERO,
     CopyHead,
+    CopyScores,
     copied_log_mass,
     copyable_tokens,
     mixture_distribution,
     mixture_log_probability,
+    next_mixture,
 )
 from textae.models.seq2seq import Seq2Seq
 
@@ -77,16 +79,18 @@ def test_copy_head_is_the_plain_computation(case):
     assert torch.allclose(expected.sum(-1), torch.ones(6, 4, dtype=torch.double))
     scores = scores_of(head, hidden, states, source.mask)
 
-    full = mixture_distribution(scores, logits.float(), repeat(source.ids))
-    # The scores are kept in float32, the precision of everything after them.
-    assert torch.allclose(full.double(), expected.log(), atol=2e-6)
+    full = mixture_distribution(scores, logits, repeat(source.ids))
+    torch.testing.assert_close(full, expected.log(), rtol=1e-12, atol=1e-12)
+    for position in range(4):
+        at = CopyScores(*(part[:, position : position + 1] for part in vars(scores).values()))
+        following = next_mixture(at, logits[:, position], repeat(source.ids))
+        torch.testing.assert_close(following, expected[:, position].log(), rtol=1e-12, atol=1e-12)
 
     generated = logits.log_softmax(-1).gather(-1, targets[..., None]).squeeze(-1)
     copied = copied_log_mass(scores.attention, repeat(source.ids), targets)
     chosen = mixture_log_probability(scores, generated, copied)
-    assert torch.allclose(
-        chosen.double(), expected.log().gather(-1, targets[..., None]).squeeze(-1), atol=2e-6
-    )
+    wanted = expected.log().gather(-1, targets[..., None]).squeeze(-1)
+    torch.testing.assert_close(chosen, wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_gradients_are_those_of_the_plain_computation(case):
@@ -105,7 +109,7 @@ def test_gradients_are_those_of_the_plain_computation(case):
     gradients = torch.autograd.grad((weights * chosen).sum(), inputs)
     for ours, theirs in zip(gradients, expected, strict=True):
         assert torch.isfinite(ours).all()
-        assert torch.allclose(ours, theirs, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-10)
         # A bias on all keys shifts every score alike and has no gradient.
         assert theirs.abs().max() > 1e-3 or theirs is expected[6]
 
@@ -134,8 +138,11 @@ def test_what_stands_in_the_padding_changes_nothing(case):
 def test_the_gate_is_two_sided(case):
     head, hidden, states, source, _, _ = case
     scores = scores_of(head, hidden, states, source.mask)
-    assert torch.allclose(scores.log_generate.exp() + scores.log_copy.exp(), torch.ones(6, 4))
-    assert scores.attention.dtype == scores.log_copy.dtype == torch.float32
+    ones = torch.ones(6, 4, dtype=torch.double)
+    torch.testing.assert_close(scores.log_generate.exp() + scores.log_copy.exp(), ones)
+    # Half precision is too little for what follows.
+    half = scores_of(head.bfloat16(), hidden.bfloat16(), states.bfloat16(), source.mask)
+    assert half.attention.dtype == half.log_copy.dtype == torch.float32
 
 
 def test_keys_see_the_token_before_and_start_alike_to_queries():

@@ -26,6 +26,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from textae.config import NetworkConfig
 from textae.data.tokenizer import Vocabulary
 from textae.errors import InputError, nearest
+from textae.models.precision import at_least_float32
 
 # Special tokens around a text, a start token, a length hint, and what some families add to a position.
 EXTRA_POSITIONS = 8
@@ -261,12 +262,13 @@ class Backbone(nn.Module):
         network = self.network
         if self.is_composite:
             decoder = network.decoder
-            return (decoder.cls if hasattr(decoder, "cls") else decoder.lm_head)(states).float()
+            head = decoder.cls if hasattr(decoder, "cls") else decoder.lm_head
+            return at_least_float32(head(states))
         config = network.config
         scaled_when_tied = config.model_type in _SCALED_WHEN_TIED and config.tie_word_embeddings
         if getattr(config, "scale_decoder_outputs", scaled_when_tied):
             states = states * config.d_model**-0.5
-        logits = network.get_output_embeddings()(states).float()
+        logits = at_least_float32(network.get_output_embeddings()(states))
         bias = getattr(network, "final_logits_bias", None)
         return logits if bias is None else logits + bias[0]
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from textae.data.batches import TokenBatch
+from textae.models.precision import at_least_float32
 
 # Stands for log(0) where minus infinity would make gradients not-a-number.
 LOG_ZERO = -1e9
@@ -65,9 +66,9 @@ class CopyHead(nn.Module):
         batch, source_length, _ = states.shape
         query = self.query(hidden).view(batch, -1, width)
         scores = query @ keys.transpose(1, 2) / math.sqrt(width)
-        attention = F.log_softmax(scores.float().masked_fill(~mask[:, None, :], LOG_ZERO), dim=-1)
+        attention = F.log_softmax(at_least_float32(scores).masked_fill(~mask[:, None, :], LOG_ZERO), dim=-1)
         context = (attention.exp().to(states.dtype) @ states).view(rows, length, width)
-        gate = self.gate(torch.cat([hidden, context], dim=-1)).squeeze(-1).float()
+        gate = at_least_float32(self.gate(torch.cat([hidden, context], dim=-1)).squeeze(-1))
         return CopyScores(
             attention=attention.view(rows, length, source_length),
             log_generate=F.logsigmoid(gate),

@@ -7,6 +7,7 @@ from torch import nn
 
 from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch
+from textae.models.precision import at_least_float32
 
 # Bounds of the log-odds that anything is paid for: they keep one outlier from ruling.
 LOG_ODDS_BOUND = 5.0
@@ -64,7 +65,8 @@ class Discriminator(nn.Module):
     def judge_embedded(self, embedded: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As :meth:`judge`, of embeddings (M, T, W): tokens', or mixtures of tokens'."""
         states = self._states(embedded)
-        return self.score(states).squeeze(-1).float(), self.ending(states).squeeze(-1).float()
+        scores = (at_least_float32(head(states).squeeze(-1)) for head in (self.score, self.ending))
+        return next(scores), next(scores)
 
     def log_probabilities(self, sentences: TokenBatch) -> torch.Tensor:
         """Log-probability of each token (M, T) given those before it, 0 on padding.
@@ -77,7 +79,7 @@ class Discriminator(nn.Module):
         states = self._states(self.embedding(sentences.ids))
         first = self.before_first.to(states.dtype).expand(len(states), 1, -1)
         before = self.predict(torch.cat([first, states[:, :-1]], dim=1))
-        logits = (before @ self.embedding.weight.T).float() + self.log_frequencies
+        logits = at_least_float32(before @ self.embedding.weight.T) + self.log_frequencies
         chosen = logits.log_softmax(-1).gather(2, sentences.ids[..., None]).squeeze(2)
         return chosen * sentences.mask
 
