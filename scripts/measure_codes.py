@@ -221,27 +221,33 @@ def drawn(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def styles(options: argparse.Namespace) -> dict[str, Any]:
-    """What content and style tell of the source to a fresh classifier, and what restyling changes."""
+    """What content and style tell of the source to fresh classifiers, and what restyling changes."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     model = CodeAutoencoder.from_pretrained(options.model[0].split("=", 1)[-1])
     named = {name: path.split("|") for name, path in (text.split("=", 1) for text in options.source)}
     fit = {name: texts_of([paths[0]], options.limit) for name, paths in named.items()}
-    held = {name: texts_of([paths[1]], options.limit) for name, paths in named.items()}
+    held = {name: texts_of([paths[1]], options.limit, paths[2:] or COLUMNS) for name, paths in named.items()}
     content = model.config.code.width - model.config.code.style_width
     codes = [torch.cat([model.encode(texts) for texts in part.values()]) for part in (fit, held)]
+    probes = {
+        "linear": LogisticRegression(max_iter=2000),
+        "network": MLPClassifier((128,), early_stopping=True, random_state=0),
+    }
     accuracy = {}
     for half, numbers in (("content", slice(0, content)), ("style", slice(content, None))):
         known, asked = (values[..., numbers].flatten(1).numpy() for values in codes)
-        fresh = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-        accuracy[half] = 100 * float(fresh.fit(known, labels_of(fit)).score(asked, labels_of(held)))
+        for kind, probe in probes.items():
+            fresh = make_pipeline(StandardScaler(), probe).fit(known, labels_of(fit))
+            accuracy[f"{half}, {kind}"] = 100 * float(fresh.score(asked, labels_of(held)))
     judge = make_pipeline(
         TfidfVectorizer(sublinear_tf=True, min_df=2), LogisticRegression(max_iter=2000)
     ).fit(joined(fit), labels_of(fit))
-    moves = {}
+    moves: dict[str, dict[str, float]] = {}
     for origin, target in ((a, b) for a in named for b in named if a != b):
         texts = held[origin][:100]
         written, plain = model.restyle(texts, fit[target]), model.reconstruct(texts)
@@ -249,6 +255,8 @@ def styles(options: argparse.Namespace) -> dict[str, Any]:
             "taken for the target": 100 * float((judge.predict(written) == target).mean()),
             "without restyling": 100 * float((judge.predict(plain) == target).mean()),
             "words in common": overlap(written, plain),
+            "words": sum(len(split_words(text)) for text in written) / len(written),
+            "words without": sum(len(split_words(text)) for text in plain) / len(plain),
         }
     shown = {name: [f"{value:.1f}" for value in move.values()] for name, move in moves.items()}
     print(markdown(["restyled", *next(iter(moves.values()))], shown))
@@ -257,8 +265,27 @@ def styles(options: argparse.Namespace) -> dict[str, Any]:
         "chance": 100 * max(map(len, held.values())) / len(labels_of(held)),
         "judge": 100 * float(judge.score(joined(held), labels_of(held))),
     }
+    if options.data:
+        report["rouge"] = restyled_rouge(model, options.data, next(reversed(fit.values())), options.limit)
     print(json.dumps(report, indent=2))
     return {**report, "moves": moves}
+
+
+def restyled_rouge(
+    model: CodeAutoencoder, sources: Sequence[str], models: list[str], limit: int | None
+) -> dict[str, dict[str, float]]:
+    """ROUGE of documents restyled as ``models`` are, against their summaries, with what is simpler beside."""
+    documents, references = texts_of(sources, limit, ("document",)), texts_of(sources, limit, ("summary",))
+    systems = {
+        "restyled": model.restyle(documents, models),
+        "reconstructed": model.reconstruct(documents),
+        "first 8 words": [" ".join(text.split()[:8]) for text in documents],
+        "another document's summary": references[1:] + references[:1],
+    }
+    return {
+        name: rouge(texts, [[reference] for reference in references], ROUGE)
+        for name, texts in systems.items()
+    }
 
 
 def markdown(header: list[str], rows: dict[str, list[str]]) -> str:
