@@ -393,6 +393,8 @@ class OptimizerConfig:
     """Decay of the running mean of squared gradients."""
     maximum_gradient_norm: float = 1.0
     """Gradients of each network are clipped to this norm on their own."""
+    rows_at_once: int | None = None
+    """Bounds memory: so many texts go through a network at a time, twice; same gradients; null: all, once."""
 
 
 @dataclass

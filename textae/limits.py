@@ -143,6 +143,8 @@ def validate(config: TrainingConfig) -> None:
     for name in ("warmup.reconstructor_learning_rate", "adversarial.gumbel_final_temperature"):
         value = attrgetter(name)(config)
         _require(config, name, value is None or value > 0, "must be above 0")
+    at_once = config.optimizer.rows_at_once
+    _require(config, "optimizer.rows_at_once", at_once is None or at_once >= 1, "must be at least 1")
     for name in _NOT_NEGATIVE:
         value = attrgetter(name)(config)
         _require(config, name, value >= 0, "must not be below 0")
@@ -332,6 +334,11 @@ def _validate_relaxed(config: TrainingConfig) -> None:
             raise InputError(
                 f"{name} = {value} says nothing to adversarial.estimator = {estimator}; leave it out"
             )
+    if config.optimizer.rows_at_once is not None:
+        raise InputError(
+            f"optimizer.rows_at_once cannot be used by adversarial.estimator = {estimator}, which samples "
+            "all rows in one pass; leave it out, or take fewer documents"
+        )
     if config.data.pairs and config.adversarial.pair_weight > 0:
         raise InputError(
             f"data.pairs teach nothing in the adversarial phase to adversarial.estimator = {estimator}; "

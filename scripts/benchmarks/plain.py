@@ -119,6 +119,12 @@ class PlainNetwork(nn.Module):
             distribution = distribution.log_softmax(dim=-1)
         return distribution.gather(-1, targets.ids[..., None]).squeeze(-1) * targets.mask
 
+    def distribution_of(
+        self, source: TokenBatch, targets: TokenBatch, hints: torch.Tensor | None = None, **options: Any
+    ) -> tuple[torch.Tensor, None]:
+        """The same under the name that the estimator calls; ``options`` save memory, which this does not."""
+        return self.log_probabilities(source, targets, hints), None
+
     @torch.no_grad()
     def generate(
         self, source: TokenBatch, hints: torch.Tensor | None, max_tokens: int, **options: Any

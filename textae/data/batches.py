@@ -35,6 +35,10 @@ class TokenBatch:
         """The first ``count`` rows."""
         return TokenBatch(self.ids[:count], self.mask[:count])
 
+    def select(self, rows: torch.Tensor) -> "TokenBatch":
+        """The rows of these numbers, or those where ``rows`` is true."""
+        return TokenBatch(self.ids[rows], self.mask[rows])
+
     def rows(self) -> list[list[int]]:
         """The rows as lists, without padding."""
         return [row[kept].tolist() for row, kept in zip(self.ids, self.mask, strict=True)]

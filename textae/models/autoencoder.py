@@ -82,17 +82,20 @@ class TextAutoencoder(Autoencoder):
             return relaxed_forward(
                 self.encoder, self.reconstructor, self.discriminator, self.vocabulary, inputs
             )
-        summaries, mean = self.encoder.distribution_at(
-            self.encoder.read(inputs.encoder_source),
+        at_once = inputs.rows_at_once
+        summaries, mean = self.encoder.distribution_of(
+            inputs.encoder_source,
             inputs.encoder_target,
             inputs.hints,
             smoothing=inputs.smoothing,
+            rows_at_once=at_once,
         )
         documents = self.reconstructor.document_log_probabilities(
             inputs.reconstructor_source,
             inputs.reconstructor_target,
             inputs.reconstructor_inputs,
             inputs.reconstructor_learned,
+            at_once,
         )
         reader, human = self.discriminator, None
         if reader.predict is not None:
@@ -100,17 +103,17 @@ class TextAutoencoder(Autoencoder):
         outputs = AutoencoderOutputs(summaries, mean, documents, *reader.judge(inputs.sentences), human)
         if inputs.pairs is not None:
             pairs = inputs.pairs
-            outputs.pair_summary_log_probabilities = self.encoder.log_probabilities(
-                self.encoder.read(pairs.document_source), pairs.summary_target, pairs.hints
-            )
+            outputs.pair_summary_log_probabilities = self.encoder.distribution_of(
+                pairs.document_source, pairs.summary_target, pairs.hints, rows_at_once=at_once
+            )[0]
             outputs.pair_document_log_probabilities = self.reconstructor.document_log_probabilities(
-                pairs.summary_source, pairs.document_target
+                pairs.summary_source, pairs.document_target, rows_at_once=at_once
             )
         if inputs.denoising is not None:
             noisy = inputs.denoising
-            outputs.denoising_log_probabilities = self.encoder.log_probabilities(
-                self.encoder.read(noisy.source), noisy.target, noisy.hints
-            )
+            outputs.denoising_log_probabilities = self.encoder.distribution_of(
+                noisy.source, noisy.target, noisy.hints, rows_at_once=at_once
+            )[0]
         return outputs
 
     def fresh_reconstructor(self) -> Reconstructor:

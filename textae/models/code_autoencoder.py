@@ -12,6 +12,7 @@ from textae.data.tokenizer import Vocabulary
 from textae.errors import InputError
 from textae.models.backbone import Backbone, build_network, check_positions, positions_for
 from textae.models.base import Autoencoder, evaluating
+from textae.models.chunks import in_chunks
 from textae.models.code_card import code_card
 from textae.models.codes import build_code
 from textae.models.codes.code import Circumstances, Coded
@@ -30,12 +31,14 @@ class CodeInputs:
         target: (B, T) the documents with the end token.
         inputs: (B, T) decoder inputs, some words masked.
         around: what the code needs to know besides.
+        rows_at_once: so many rows go through the network at a time; None for all.
     """
 
     source: TokenBatch
     target: TokenBatch
     inputs: torch.Tensor
     around: Circumstances
+    rows_at_once: int | None = None
 
 
 @dataclass
@@ -91,11 +94,24 @@ class CodeAutoencoder(Autoencoder):
 
     def forward(self, inputs: CodeInputs) -> CodeOutputs:
         """Encode and restore a batch, as in training."""
-        states = self.network.backbone.encode(inputs.source.ids, inputs.source.mask)
-        coded = self.code.learn(states, inputs.source.mask, inputs.around)
-        restored = self.network.log_probabilities(
-            self.memory(coded.values), inputs.target, inputs=inputs.inputs
+        source, target, network = inputs.source, inputs.target, self.network
+        (states,) = in_chunks(
+            len(source.ids),
+            inputs.rows_at_once,
+            lambda rows: (network.backbone.encode(source.ids[rows], source.mask[rows]),),
         )
+        assert states is not None
+        coded = self.code.learn(states, source.mask, inputs.around)
+        (restored,) = in_chunks(
+            len(source.ids),
+            inputs.rows_at_once,
+            lambda rows: (
+                network.log_probabilities(
+                    self.memory(coded.values[rows]), target.select(rows), inputs=inputs.inputs[rows]
+                ),
+            ),
+        )
+        assert restored is not None
         bag = None
         if self.code.bag is not None:
             kept = inputs.target.mask & (inputs.target.ids != self.vocabulary.end)

@@ -58,6 +58,7 @@ class AutoencoderInputs:
         human: number of human sentences, which stand first, for a language model to learn from.
         pairs: what encoder and reconstructor learn from besides, or None.
         denoising: what the encoder learns from besides, or None.
+        rows_at_once: so many rows go through a network at a time; None for all.
     """
 
     encoder_source: TokenBatch
@@ -72,6 +73,7 @@ class AutoencoderInputs:
     human: int = 0
     pairs: PairInputs | None = None
     denoising: DenoisingInputs | None = None
+    rows_at_once: int | None = None
 
 
 @dataclass

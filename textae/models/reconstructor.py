@@ -15,6 +15,7 @@ class Reconstructor(Seq2Seq):
         documents: TokenBatch,
         inputs: torch.Tensor | None = None,
         learned: torch.Tensor | None = None,
+        rows_at_once: int | None = None,
     ) -> torch.Tensor:
         """Log-probability (N, S) of every token of N documents, given a summary of each; 0 on padding.
 
@@ -25,15 +26,17 @@ class Reconstructor(Seq2Seq):
                 does not see all of its own past has to read the summary (Bowman et al. 2016; SEQ3).
             learned: (N,) the rows that give gradients, all if not given. The others are only read,
                 without a backward pass.
+            rows_at_once: see :func:`textae.models.chunks.in_chunks`.
         """
-
-        def at(rows: torch.Tensor | slice) -> torch.Tensor:
-            source = self.read(TokenBatch(summaries.ids[rows], summaries.mask[rows]))
-            target = TokenBatch(documents.ids[rows], documents.mask[rows])
-            return self.log_probabilities(source, target, inputs=None if inputs is None else inputs[rows])
-
         if learned is None:
-            return at(slice(None))
+            return self.distribution_of(summaries, documents, None, inputs, rows_at_once=rows_at_once)[0]
+
+        def at(rows: torch.Tensor) -> torch.Tensor:
+            given = None if inputs is None else inputs[rows]
+            return self.document_log_probabilities(
+                summaries.select(rows), documents.select(rows), given, rows_at_once=rows_at_once
+            )
+
         with torch.no_grad():
             judged = at(~learned)
         result = judged.new_zeros(documents.ids.shape)

@@ -10,6 +10,7 @@ from textae.config import NetworkConfig
 from textae.data.batches import TokenBatch
 from textae.data.tokenizer import Vocabulary
 from textae.models.backbone import Backbone
+from textae.models.chunks import in_chunks
 from textae.models.copying import (
     CopyHead,
     copied_log_mass,
@@ -161,6 +162,34 @@ class Seq2Seq(nn.Module):
         copied = copied_log_mass(scores.attention, repeated.ids, targets.ids)
         mixed = mixture_log_probability(scores, generated, copied)
         return mixed.masked_fill(~kept, 0.0), smooth
+
+    def distribution_of(
+        self,
+        source: TokenBatch,
+        targets: TokenBatch,
+        hints: torch.Tensor | None = None,
+        inputs: torch.Tensor | None = None,
+        smoothing: bool = False,
+        rows_at_once: int | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As :meth:`distribution_at`, of a source that is still to be read; see :func:`in_chunks`."""
+        if rows_at_once is None:
+            return self.distribution_at(self.read(source), targets, hints, inputs, smoothing)
+        group = len(targets.ids) // len(source.ids)
+
+        def work(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+            sources, each = (rows // group).unique(return_inverse=True)
+            return self.distribution_at(
+                self.read(source.select(sources)).select(each.to(source.ids.device)),
+                targets.select(rows),
+                None if hints is None else hints[rows],
+                None if inputs is None else inputs[rows],
+                smoothing,
+            )
+
+        chosen, mean = in_chunks(len(targets.ids), rows_at_once, work)
+        assert chosen is not None
+        return chosen, mean
 
     def log_distributions(
         self, source: Source, targets: TokenBatch, hints: torch.Tensor | None = None

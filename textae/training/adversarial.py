@@ -164,8 +164,8 @@ class AdversarialStep(Estimator):
         """Gather what the rewards look at, all of it detached."""
         inputs = sampled.inputs
         target = inputs.encoder_target
-        reference = self.reference.log_probabilities(
-            self.reference.read(inputs.encoder_source), target, inputs.hints
+        reference, _ = self.reference.distribution_of(
+            inputs.encoder_source, target, inputs.hints, rows_at_once=inputs.rows_at_once
         )
         words = torch.tensor([count_words(text) for text in sampled.texts], device=target.ids.device)
         scores = outputs.scores[sampled.real :, : target.ids.shape[1]][: len(target.ids)]

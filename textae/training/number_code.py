@@ -102,6 +102,7 @@ class NumberTraining(Training):
                 normal=normal,
                 sources=torch.tensor([documents[row].source for row in rows], device=device),
             ),
+            rows_at_once=config.optimizer.rows_at_once,
         )
 
     def losses(self) -> tuple[str, torch.Tensor, dict[str, float], list[str]]:

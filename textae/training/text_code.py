@@ -120,6 +120,7 @@ class TextTraining(Training):
         rows = self.own_rows(len(documents))
         if self.step < config.warmup.steps:
             inputs = self.warmup.make(self.step, rows, documents, human, device, paired)
+            inputs.rows_at_once = config.optimizer.rows_at_once
             outputs = self.module(inputs)
             loss, metrics = warmup_losses(inputs, outputs, config.warmup.label_smoothing, self.reduce)
             return "warm-up", loss, metrics, []
@@ -130,6 +131,7 @@ class TextTraining(Training):
         batch = self.estimator.sample(self.model, self.step, rows, documents, human)
         if paired:
             batch.inputs.pairs = pair_inputs(paired, rows, self.vocabulary, device)
+        batch.inputs.rows_at_once = config.optimizer.rows_at_once
         if config.adversarial.denoising_weight > 0:
             batch.inputs.denoising = self.warmup.denoising(self.step, rows, documents, human, device)
         outputs = self.module(batch.inputs)
