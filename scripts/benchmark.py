@@ -26,6 +26,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "summarizing": tables.summarizing_table,
     "scaling": tables.scaling_table,
     "limit": tables.limit_table,
+    "memory": tables.memory_table,
 }
 
 
@@ -67,6 +68,7 @@ def main() -> int:
 def measures() -> dict[str, Callable[[argparse.Namespace, int], dict[str, Any]]]:
     """What measures each part, imported when it is wanted."""
     from benchmarks.limit import measure_limit
+    from benchmarks.memory import measure_memory
     from benchmarks.scaling import measure_scaling
     from benchmarks.summarizing import measure_summarizing
     from benchmarks.training import measure_training
@@ -76,6 +78,7 @@ def measures() -> dict[str, Callable[[argparse.Namespace, int], dict[str, Any]]]
         "summarizing": lambda o, threads: measure_summarizing(o.rounds, threads, o.summaries, o.single),
         "scaling": lambda o, threads: measure_scaling(o.rounds, threads),
         "limit": lambda o, threads: measure_limit(o.rounds, threads, o.documents, o.samples),
+        "memory": lambda o, threads: measure_memory(threads),
     }
 
 

@@ -66,6 +66,16 @@ def scaling_table(report: Report) -> list[str]:
     return aligned(rows)
 
 
+def memory_table(report: Report) -> list[str]:
+    """Peak and seconds of each case."""
+    rows = [["width", "documents", "K", "rows at once", "MiB of a step", "seconds"]]
+    for case in report["cases"]:
+        at_once = "all" if case["rows_at_once"] is None else str(case["rows_at_once"])
+        sizes = [str(case[name]) for name in ("width", "documents", "samples")]
+        rows.append([*sizes, at_once, f"{case['bytes'] / 2**20:.0f}", f"{case['seconds']:.2f}"])
+    return aligned(rows)
+
+
 def limit_table(report: Report) -> list[str]:
     """Rates of the machine, and shares of them."""
     machine = report["machine"]

@@ -77,10 +77,22 @@ def prepared(recipe: dict[str, Any], pretrained: bool = True) -> TextTraining:
     return training
 
 
-def our_step(recipe: dict[str, Any], pretrained: bool = True) -> Callable[[], dict[str, float]]:
-    """What ``textae train`` does, step for step."""
-    keep_freed_memory()
+def our_step(
+    recipe: dict[str, Any], pretrained: bool = True, keep: bool = True, fused: bool = True
+) -> Callable[[], dict[str, float]]:
+    """What ``textae train`` does, step for step.
+
+    Args:
+        recipe: settings.
+        pretrained: see :func:`prepared`.
+        keep: keep freed memory, as it does.
+        fused: AdamW in one pass over the parameters, as it is.
+    """
+    if keep:
+        keep_freed_memory()
     training = prepared(recipe, pretrained)
+    for group in training.optimizer.param_groups:
+        group["fused"] = fused
 
     def work() -> dict[str, float]:
         return {name: value for _ in range(STEPS) for name, value in training.train_step()[1].items()}
@@ -88,9 +100,11 @@ def our_step(recipe: dict[str, Any], pretrained: bool = True) -> Callable[[], di
     return work
 
 
-def plain_step(recipe: dict[str, Any], pretrained: bool = True) -> Callable[[], dict[str, float]]:
+def plain_step(recipe: dict[str, Any], keep: bool = False) -> Callable[[], dict[str, float]]:
     """The same documents, rewards and losses, on the networks of ``plain.py``."""
-    training = prepared(recipe, pretrained)
+    if keep:
+        keep_freed_memory()
+    training = prepared(recipe)
     plain = make_plain(training)
     limit = training.config.optimizer.maximum_gradient_norm
     optimizer = torch.optim.AdamW(plain.parameters(), lr=UNMOVED)
@@ -287,10 +301,24 @@ def measure_training(rounds: int, threads: int, documents: int, samples: int) ->
     recipe = shipped_recipe(documents, samples)
     losses = compare_losses(recipe)
     arguments = {"recipe": recipe}
-    contenders: dict[str, tuple[Callable[..., Callable[[], Any]], Callable[..., Callable[[], Any]]]] = {
-        "step": (our_step, plain_step),
-        "rollout": (our_rollout, plain_rollout),
-        "reconstructor": (our_reconstructor, plain_reconstructor),
+    in_parts = {**recipe, "optimizer": {"rows_at_once": 64}}
+    contenders = {
+        "step": [
+            Contender("plain", plain_step, arguments),
+            Contender("plain, freed memory kept", plain_step, {**arguments, "keep": True}),
+            Contender("textae", our_step, arguments),
+            Contender("textae, freed memory given back", our_step, {**arguments, "keep": False}),
+            Contender("textae, AdamW not fused", our_step, {**arguments, "fused": False}),
+            Contender("textae, 64 rows at once", our_step, {"recipe": in_parts}),
+        ],
+        "rollout": [
+            Contender("plain", plain_rollout, arguments),
+            Contender("textae", our_rollout, arguments),
+        ],
+        "reconstructor": [
+            Contender("plain", plain_reconstructor, arguments),
+            Contender("textae", our_reconstructor, arguments),
+        ],
     }
     report: dict[str, Any] = {
         "documents": documents,
@@ -298,10 +326,8 @@ def measure_training(rounds: int, threads: int, documents: int, samples: int) ->
         "steps_a_round": STEPS,
         "same_samples_same_losses": losses,
     }
-    for name, (ours, plain) in contenders.items():
-        measured = take_turns(
-            [Contender("plain", plain, arguments), Contender("textae", ours, arguments)], rounds, threads
-        )
+    for name, those in contenders.items():
+        measured = take_turns(those, rounds, threads)
         count = documents * (STEPS if name == "step" else 1)
         report[name] = described(measured, count)
     (parts,) = take_turns([Contender("textae", our_breakdown, arguments)], rounds, threads).values()
