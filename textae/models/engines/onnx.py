@@ -6,6 +6,7 @@ decoding works as with PyTorch, for the loops are the same.
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -187,7 +188,10 @@ def _write(module: nn.Module, given: tuple[Any, ...], shapes: tuple[Any, ...], p
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        program = torch.onnx.export(module, given, dynamo=True, dynamic_shapes=shapes, verbose=False)
+        with warnings.catch_warnings():
+            # Names of axes that two inputs share, and what is going to change in its own libraries.
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(module, given, dynamo=True, dynamic_shapes=shapes, verbose=False)
         assert program is not None
         program.save(str(path))
     finally:
