@@ -17,6 +17,7 @@ from textae.data.long_documents import condense
 from textae.data.normalization import normalize
 from textae.data.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
 from textae.errors import InputError
+from textae.models.engines.writer import one_thread
 from textae.models.generation import check
 from textae.models.saving import (
     CARD,
@@ -202,21 +203,12 @@ def autoencoder_class(config: AutoencoderConfig) -> type[Autoencoder]:
 
 @contextmanager
 def _at_once(workers: int, batches: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """Give a ``map`` with so many workers; with one, the built-in one."""
-    if workers <= 1:
+    """Give a ``map`` with so many workers; with one, or for one batch, the built-in one."""
+    if min(workers, batches) <= 1:
         yield map
         return
-    threads = torch.get_num_threads()
-    # More threads of PyTorch would only get in each other's way.
-    torch.set_num_threads(1)
-    try:
-        if batches == 1:
-            yield map
-            return
-        with ThreadPoolExecutor(min(workers, batches)) as pool:
-            yield lambda work, items: pool.map(torch.no_grad()(work), items)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), ThreadPoolExecutor(min(workers, batches)) as pool:
+        yield lambda work, items: pool.map(torch.no_grad()(work), items)
 
 
 class evaluating:

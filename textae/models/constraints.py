@@ -124,7 +124,10 @@ class WholeWords(LogitsProcessor):
         special = vocabulary.special.tolist()
         # For each source, what may follow each beginning of a word; None stands for the word's end.
         self.following: list[dict[tuple[int, ...], set[int | None]]] = []
-        for row in sources:
+        for number, row in enumerate(sources):
+            if number and row == sources[number - 1]:  # another beam
+                self.following.append(self.following[-1])
+                continue
             following: dict[tuple[int, ...], set[int | None]] = {}
             word: tuple[int, ...] = ()
             for token in [*row, vocabulary.end]:
@@ -279,5 +282,7 @@ class ContrastedStart(LogitsProcessor):
 def _forbid(scores: torch.Tensor, forbidden: torch.Tensor) -> torch.Tensor:
     """``scores`` (N, V) without what is ``forbidden``; a row that would have nothing left stays as it is."""
     chosen = scores.masked_fill(forbidden, -float("inf"))
-    stuck = (chosen == -float("inf")).all(dim=1, keepdim=True)
-    return torch.where(stuck, scores, chosen)
+    stuck = chosen.amax(dim=1) == -float("inf")
+    if stuck.any():
+        chosen[stuck] = scores[stuck]
+    return chosen

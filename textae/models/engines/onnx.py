@@ -7,7 +7,7 @@ decoding works as with PyTorch, for the loops are the same.
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,10 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from textae.data.batches import TokenBatch
 from textae.data.tokenizer import Vocabulary
 from textae.errors import InputError
-from textae.models.decoding import pad_texts
+from textae.models.constraints import Decoding, Lengths
+from textae.models.decoding import Candidate, pad_texts
 from textae.models.engines.files import exporting
-from textae.models.engines.writer import StepWriter
+from textae.models.engines.writer import StepWriter, one_thread
 from textae.models.seq2seq import Seq2Seq, Source
 
 READ, STEP = "read.onnx", "step.onnx"
@@ -311,10 +312,24 @@ def _session(path: Path) -> Any:
 class OnnxWriter(StepWriter):
     """Writes by the graphs in a folder."""
 
+    def __init__(self, network: Seq2Seq, vocabulary: Vocabulary, folder: Path):
+        super().__init__(OnnxNetwork(network, folder), vocabulary)
+
     @property
     def workers(self) -> int:
         """One for each thread, as a graph runs in one."""
         return torch.get_num_threads()
 
-    def __init__(self, network: Seq2Seq, vocabulary: Vocabulary, folder: Path):
-        super().__init__(OnnxNetwork(network, folder), vocabulary)
+    def decode(
+        self, source: OnnxSource, words: list[int], decoding: Decoding, lengths: Sequence[Lengths]
+    ) -> list[list[int]]:
+        """As :class:`StepWriter`; what is left to PyTorch is too small for several threads."""
+        with one_thread():
+            return super().decode(source, words, decoding, lengths)
+
+    def search(
+        self, source: OnnxSource, words: list[int], decoding: Decoding, lengths: Sequence[Lengths]
+    ) -> list[list[Candidate]]:
+        """As :class:`StepWriter`, likewise."""
+        with one_thread():
+            return super().search(source, words, decoding, lengths)

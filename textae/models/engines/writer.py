@@ -1,13 +1,27 @@
 """The interface of an engine, and the engine that needs no export: PyTorch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+import torch
 
 from textae.data.tokenizer import Vocabulary
 from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, decode, pad_texts, search
 from textae.models.seq2seq import Seq2Seq
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, an operation of PyTorch has one thread: where others work, more get in each other's way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Writer(ABC):
