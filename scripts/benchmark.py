@@ -9,6 +9,7 @@ ratio the median of the rounds' ratios. Where there is a GPU, it is used.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -52,16 +53,15 @@ def main() -> int:
     torch.set_num_threads(threads)
     # The contenders' progress bars and logs would stand between the tables.
     os.environ["TQDM_DISABLE"] = "1"
-    report: dict[str, Any] = {
-        "command": " ".join(["benchmark.py", *sys.argv[1:]]),
-        **provenance(),
-        "rounds": options.rounds,
-    }
+    about = {"command": " ".join(["benchmark.py", *sys.argv[1:]]), **provenance(), "rounds": options.rounds}
     for part in options.parts:
-        report[part] = measures()[part](options, threads)
-        print("\n".join([f"\n## {part}\n", *TABLES[part](report[part])]), flush=True)
+        report = measures()[part](options, threads)
+        print("\n".join([f"\n## {part}\n", *TABLES[part](report)]), flush=True)
         if options.json:
-            write_json(report, Path(options.json))
+            path = Path(options.json)
+            # Parts that were measured before stay, each with what it came from.
+            known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            write_json({**known, part: {**about, **report}}, path)
     return 0
 
 

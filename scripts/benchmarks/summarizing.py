@@ -20,7 +20,8 @@ from textae.models.engines.ctranslate2 import QUANTIZATIONS, export_ctranslate2
 from textae.models.engines.onnx import export_onnx
 from textae.models.saving import SHIPPED_FOLDER
 
-BATCH = 64
+# Documents in a batch; the large network has fewer, and fewer documents, so that a round is as long.
+BATCHES = {"copy head": 64, "T5": 32}
 # T5-small's sizes; its weights are random, so that every summary has as many tokens as it may have.
 T5_SMALL = NetworkConfig(
     architecture="t5", width=512, layers=6, heads=8, feed_forward=2048, dropout=0.0, copy_head=False
@@ -85,7 +86,7 @@ def our_summaries(
 ) -> Callable[[], list[str]]:
     """``TextAutoencoder.summarize``, by an engine whose files are in ``folder``."""
     ours = _engaged(model, folder, engine)
-    return lambda: ours.summarize(documents, batch_size=BATCH, **decoding)
+    return lambda: ours.summarize(documents, batch_size=BATCHES[model], **decoding)
 
 
 def our_latency(
@@ -105,7 +106,7 @@ def _engaged(model: str, folder: str | None, engine: str) -> TextAutoencoder:
 
 
 def generated(
-    documents: list[str], decoding: dict[str, Any], model: str, sort: bool, batch_size: int = BATCH
+    documents: list[str], decoding: dict[str, Any], model: str, sort: bool, batch_size: int | None = None
 ) -> Callable[[], list[str]]:
     """``generate`` of the same network, in batches of documents as they come or of similar length."""
     ours = MODELS[model]()
@@ -116,12 +117,14 @@ def generated(
     if decoding["num_beams"] > 1:
         beam_options["length_penalty"] = config.decoding.length_penalty
 
+    size = batch_size or BATCHES[model]
+
     def work() -> list[str]:
         rows = ours.read_documents(documents)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i])) if sort else list(range(len(rows)))
         texts = [""] * len(rows)
-        for begin in range(0, len(order), batch_size):
-            chosen = order[begin : begin + batch_size]
+        for begin in range(0, len(order), size):
+            chosen = order[begin : begin + size]
             batch = pad_texts([rows[i] for i in chosen], vocabulary, ours.device)
             hints = vocabulary.hint_ids([wanted] * len(chosen), ours.device)
             written = plain.generate(
@@ -158,7 +161,7 @@ def direct(documents: list[str], decoding: dict[str, Any], folder: str) -> Calla
             target_prefix=[hint] * len(rows),
             beam_size=decoding["num_beams"],
             length_penalty=config.decoding.length_penalty,
-            max_batch_size=BATCH,
+            max_batch_size=BATCHES["T5"],
             max_decoding_length=config.length.maximum_tokens + 1,
         )
         ids = [vocabulary.tokenizer.convert_tokens_to_ids(result.hypotheses[0][1:]) for result in written]
@@ -187,13 +190,13 @@ def exported(model: str, folder: Path) -> list[tuple[str, str, str]]:
 
 def measure_summarizing(rounds: int, threads: int, documents: int, single: int) -> dict[str, Any]:
     """The table's part about summarising, for both models, greedily and with beams."""
-    report: dict[str, Any] = {"batch_size": BATCH, "models": {}}
+    report: dict[str, Any] = {"batches": BATCHES, "models": {}}
     for model in MODELS:
         with TemporaryDirectory() as folder:
             on_processor = MODELS[model]().device.type == "cpu"
             engines = exported(model, Path(folder)) if on_processor else []
-            # A large model for the same minutes: fewer documents.
-            count, few = (documents, single) if model == "copy head" else (documents // 4, single // 4)
+            share = 1 if model == "copy head" else 4
+            count, few = documents // share, max(1, single // share)
             report["models"][model] = {
                 name: _compare(model, decoding, engines, stories(count), stories(few), rounds, threads)
                 for name, decoding in (("greedy", greedy()), ("4 beams", beams()))

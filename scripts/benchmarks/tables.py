@@ -21,7 +21,8 @@ def training_table(report: Report) -> list[str]:
 
 def summarizing_table(report: Report) -> list[str]:
     """Throughput and latency of each model and decoding."""
-    rows = [[f"batches of {report['batch_size']}", "documents/s", "times as fast", "as torch writes"]]
+    sizes = ", ".join(f"{name}: {size}" for name, size in report["batches"].items())
+    rows = [[f"batches ({sizes})", "documents/s", "times as fast", "as torch writes"]]
     for model, decodings in report["models"].items():
         for decoding, found in decodings.items():
             equal = {name: f"{100 * share:.1f}%" for name, share in found["equal_to_torch"].items()}
