@@ -230,8 +230,7 @@ def export_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--dtype",
         choices=("float32", "float16", "bfloat16"),
-        default="float16",
-        help="what weights are rounded to in the file (default: float16, half of float32)",
+        help="what weights are rounded to in the file (default: float16; with --engine: as they are)",
     )
     add(
         "--engine",

@@ -102,7 +102,7 @@ def export(arguments: Namespace) -> None:
         return
     from textae.models.base import Autoencoder
     from textae.models.engines import export_engine
-    from textae.models.saving import CARD, DTYPES, model_folder
+    from textae.models.saving import CARD, DTYPES, model_folder, stored_dtype
 
     folder = model_folder(arguments.model)
     card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
@@ -111,7 +111,10 @@ def export(arguments: Namespace) -> None:
         raise InputError(f"{arguments.model}: engines write summaries, and this model's code is no text.")
     if arguments.quantization and "ctranslate2" not in arguments.engine:
         raise InputError("--quantization is for --engine ctranslate2; add it or leave it out")
-    model.save_pretrained(arguments.output, dtype=DTYPES[arguments.dtype], card=card)
+    # What is written for an engine shall not round the weights in passing.
+    dtype = arguments.dtype or (stored_dtype(folder) if arguments.engine else "float16")
+    if not arguments.engine or arguments.dtype or Path(arguments.output).resolve() != folder.resolve():
+        model.save_pretrained(arguments.output, dtype=DTYPES[dtype], card=card)
     for engine in arguments.engine:
         # Of the weights as they were rounded: what all engines write has to be the same.
         export_engine(arguments.output, engine, arguments.quantization or "float32")

@@ -94,6 +94,16 @@ def write_configuration(folder: Path, config: AutoencoderConfig, networks: dict[
     (folder / CONFIG).write_text(json.dumps(saved, indent=2, default=str) + "\n", encoding="utf-8")
 
 
+def stored_dtype(folder: Path) -> str:
+    """The name in ``DTYPES`` of what the weights in a model's folder are; float32 if of several kinds."""
+    from safetensors import safe_open
+
+    with safe_open(str(folder / WEIGHTS), framework="pt") as file:
+        found = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    names = {"F16": "float16", "BF16": "bfloat16"}
+    return names.get(found.pop(), "float32") if len(found) == 1 else "float32"
+
+
 def rounded(model: M, dtype: torch.dtype) -> M:
     """A copy of ``model`` whose weights are of ``dtype``; those that are shared stay so.
 

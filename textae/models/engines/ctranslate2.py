@@ -53,27 +53,35 @@ def export_ctranslate2(
         def load_model(self, *arguments: Any, **options: Any) -> Any:
             return inner
 
-    with exporting(
-        folder, "ctranslate2", ctranslate2=library.__version__, quantization=quantization
-    ) as target:
-        with TemporaryDirectory() as temporary:
-            inner.config.save_pretrained(temporary)
-            vocabulary.tokenizer.save_pretrained(temporary)
+    with (
+        exporting(
+            folder, "ctranslate2", ctranslate2=library.__version__, quantization=quantization
+        ) as target,
+        TemporaryDirectory() as temporary,
+    ):
+        inner.config.save_pretrained(temporary)
+        vocabulary.tokenizer.save_pretrained(temporary)
+        # Eight bits round too much for a check: that the network is understood shows in float32.
+        for kind in dict.fromkeys(("float32", quantization)):
             try:
-                Converter(temporary).convert(str(target), quantization=quantization, force=True)
+                Converter(temporary).convert(str(target), quantization=kind, force=True)
             except Exception as error:  # whatever is missing in a network that it does not know
                 reason = str(error).strip().splitlines()[0]
                 raise InputError(
                     f"{folder}: CTranslate2 cannot convert this network ({reason}); use another engine."
                 ) from error
-        start, pad = vocabulary.tokenizer.convert_ids_to_tokens([network.start, vocabulary.pad])
-        settings = json.loads((target / "config.json").read_text(encoding="utf-8"))
-        # A tokenizer that spells everything has no token for the unknown; it is never met.
-        settings |= {name: pad for name in ("bos_token", "unk_token") if settings.get(name) is None}
-        settings["decoder_start_token"] = start
-        (target / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        if quantization == "float32":
-            _check(network, vocabulary, CTranslate2Writer(network, vocabulary, target), folder)
+            _set_tokens(network, vocabulary, target)
+            if kind == "float32":
+                _check(network, vocabulary, CTranslate2Writer(network, vocabulary, target), folder)
+
+
+def _set_tokens(network: Seq2Seq, vocabulary: Vocabulary, target: Path) -> None:
+    start, pad = vocabulary.tokenizer.convert_ids_to_tokens([network.start, vocabulary.pad])
+    settings = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    # A tokenizer that spells everything has no token for the unknown; it is never met.
+    settings |= {name: pad for name in ("bos_token", "unk_token") if settings.get(name) is None}
+    settings["decoder_start_token"] = start
+    (target / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _tell(config: Any) -> None:
@@ -195,7 +203,8 @@ class CTranslate2Writer(Writer):
             no_repeat_ngram_size=decoding.no_repeat_ngram_size,
             # Without bounds in words all have the same limit; the hint counts as a token here.
             max_decoding_length=max(length.max_tokens for length in lengths) + 1,
-            min_decoding_length=1,
+            min_decoding_length=0,
+            max_input_length=0,  # the library's own would cut documents
             suppress_sequences=self.never,
         )
         return [
