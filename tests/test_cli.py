@@ -35,8 +35,14 @@ def corpus(monkeypatch):
 
     calls = []
 
+    class Model(str):
+        """A name that notes which engine is asked for."""
+
+        def use_engine(self, engine):
+            calls.append(("use_engine", self, engine))
+
     def load(path, device=None):
-        return f"model of {path}"
+        return Model(f"model of {path}")
 
     monkeypatch.setattr(textae.models.base.Autoencoder, "from_pretrained", load)
     for name in ("summarize_corpus", "reconstruct_corpus"):
@@ -147,13 +153,18 @@ def test_the_score_that_chooses_the_best_checkpoint():
 
 def test_summarize_passes_only_what_was_given(corpus):
     assert main(["summarize", "--model", "m", "--input", "-", "--output", "o.jsonl"]) == 0
-    assert corpus == [("summarize_corpus", "model of m", "-", "o.jsonl", {})]
+    assert corpus == [
+        ("use_engine", "model of m", "auto"),
+        ("summarize_corpus", "model of m", "-", "o.jsonl", {}),
+    ]
 
 
 @pytest.mark.parametrize("command", ["summarize", "reconstruct"])
 def test_without_files_and_a_model_standard_streams_and_the_shipped_model_serve(corpus, command, capsys):
     assert main([command]) == 0
-    assert corpus == [(f"{command}_corpus", "model of textae-english", "-", "-", {})]
+    assert corpus[-1] == (f"{command}_corpus", "model of textae-english", "-", "-", {})
+    # Only summaries have engines.
+    assert len(corpus) == (2 if command == "summarize" else 1)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("model: textae-english, shipped with textae for short English news and ")
 
@@ -162,9 +173,10 @@ def test_summarize_passes_everything_that_was_given(corpus):
     words = "summarize --model m --input i --output - --words 9 --min-words 0 --max-words 12 --beams 4"
     words += " --candidates 3"
     words += " --no-repeat-ngram 0 --no-whole-words --sample --temperature 0.7 --seed 3 --batch-size 8"
-    words += " --column text body"
+    words += " --column text body --engine onnx"
     assert main(words.split()) == 0
-    ((_, _, source, output, options),) = corpus
+    (engine, (_, _, source, output, options)) = corpus
+    assert engine == ("use_engine", "model of m", "onnx")
     assert (source, output) == ("i", "-")
     assert options == {
         "words": 9,
@@ -184,7 +196,7 @@ def test_summarize_passes_everything_that_was_given(corpus):
 
 def test_summarize_passes_a_ratio(corpus):
     assert main(["summarize", "--model", "m", "--input", "i", "--output", "-", "--ratio", "0.5"]) == 0
-    assert corpus[0][-1] == {"ratio": 0.5}
+    assert corpus[-1][-1] == {"ratio": 0.5}
 
 
 def test_reconstruct(corpus):

@@ -37,6 +37,18 @@ def refusal(capsys, *words):
             "export --model m --output o --dtype int8",
             "argument --dtype: invalid choice: 'int8' (choose from 'float32', 'float16', 'bfloat16'); see",
         ),
+        (
+            "export --model m --output o --engine torch",
+            "argument --engine: invalid choice: 'torch' (choose from 'onnx', 'ctranslate2'); see textae",
+        ),
+        (
+            "export --model textae-english --output o --engine onnx --quantization int8",
+            "--quantization is for --engine ctranslate2; add it or leave it out",
+        ),
+        (
+            "summarize --engine tensorflow",
+            "argument --engine: invalid choice: 'tensorflow' (choose from 'auto', 'torch', 'onnx', '",
+        ),
         ("export --model m --output o", "m: there is no such folder, and no such model on the Hub."),
         (
             "summarize --model m --input i --output o --beams 0",
