@@ -124,6 +124,11 @@ def _library() -> Any:
 class CTranslate2Writer(Writer):
     """Writes by the converted network in a folder.
 
+    In float32 a greedy summary is that of PyTorch, token for token. Beam search is the library's own: it ends
+    at the first ``num_beams`` texts that end, where ours goes on as long as a better one can come; tokens
+    that are forbidden take no share of the probabilities; and the hint counts in the length that scores are
+    divided by.
+
     Args:
         network: the same network, which tells the log-probabilities of candidates.
         vocabulary: of its tokens.
@@ -228,13 +233,13 @@ class CTranslate2Writer(Writer):
             for tokens in texts
         ]
         ids = [[self.ids[token] for token in tokens] for tokens in source]
-        repeated = [row for row, texts in zip(ids, found, strict=True) for _ in texts]
+        numbers = [number for number, texts in enumerate(found) for _ in texts]
+        # Each document is read once, however many candidates it has.
+        read = network.read(pad_rows(ids, vocabulary.pad, device)).select(
+            torch.tensor(numbers, device=device)
+        )
         hints = [count for count, texts in zip(words, found, strict=True) for _ in texts]
         targets = pad_rows(rows, vocabulary.pad, device)
-        values = network.log_probabilities(
-            network.read(pad_rows(repeated, vocabulary.pad, device)),
-            targets,
-            vocabulary.hint_ids(hints, device),
-        ).sum(1)
+        values = network.log_probabilities(read, targets, vocabulary.hint_ids(hints, device)).sum(1)
         left = iter(values.tolist())
         return [[next(left) for _ in texts] for texts in found]
