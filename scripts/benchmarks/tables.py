@@ -10,7 +10,7 @@ Report = dict[str, Any]
 def training_table(report: Report) -> list[str]:
     """Rates, how many times as fast, and where the time of a step goes."""
     rows = [[f"{report['documents']} documents, K = {report['samples']}", "documents/s", "times as fast"]]
-    for part in ("step", "rollout", "reconstructor"):
+    for part in ("step", "step of textae", "rollout", "reconstructor"):
         rows += contender_rows(part, report[part])
     parts = [["of a step of textae", "seconds", "share"]]
     for name, found in report["breakdown"].items():
