@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default: 5)")
     parser.add_argument("--threads", type=int, help="threads of a contender (default: one for each core)")
     parser.add_argument(
-        "--documents", type=int, default=64, help="documents of a training step (default: 64)"
+        "--documents", type=int, default=32, help="documents of a training step (default: 32)"
     )
     parser.add_argument("--samples", type=int, default=4, help="samples of a document (default: 4)")
     parser.add_argument("--summaries", type=int, default=256, help="documents to summarise (default: 256)")

@@ -97,7 +97,7 @@ def test_tables_show_what_was_measured():
     report = {
         "documents": 8,
         "samples": 4,
-        **dict.fromkeys(("step", "rollout", "reconstructor"), described),
+        **dict.fromkeys(("step", "step of textae", "rollout", "reconstructor"), described),
         "breakdown": {"sampling": {"seconds": 0.5, "share": 1.0}},
     }
     lines = training_table(report)
