@@ -153,6 +153,8 @@ def direct(documents: list[str], decoding: dict[str, Any], folder: str) -> Calla
     )
     convert = vocabulary.tokenizer.convert_ids_to_tokens
     hint = convert([vocabulary.hint(config.length.summary_words)])
+    never = [[token] for token in convert(vocabulary.special.nonzero().flatten().tolist())]
+    never.remove([vocabulary.tokenizer.convert_ids_to_tokens(vocabulary.end)])
 
     def work() -> list[str]:
         rows = ours.read_documents(documents)
@@ -163,6 +165,7 @@ def direct(documents: list[str], decoding: dict[str, Any], folder: str) -> Calla
             length_penalty=config.decoding.length_penalty,
             max_batch_size=BATCHES["T5"],
             max_decoding_length=config.length.maximum_tokens + 1,
+            suppress_sequences=never,
         )
         ids = [vocabulary.tokenizer.convert_tokens_to_ids(result.hypotheses[0][1:]) for result in written]
         return vocabulary.decode(ids)

@@ -98,6 +98,18 @@ def test_ctranslate2_gives_candidates_the_networks_own_log_probabilities(generat
         assert ours_found[text] == pytest.approx(theirs_found[text], abs=1e-3)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engines_leave_pytorch_its_threads(generating, sentences, engine):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        model = loaded(generating, engine)
+        model.summarize(sentences, batch_size=3, **PLAIN, **GREEDY)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_ctranslate2_says_what_it_cannot_heed(generating, sentences):
     model = loaded(generating, "ctranslate2")
     for settings, named in (

@@ -137,6 +137,7 @@ class CTranslate2Writer(Writer):
 
     def __init__(self, network: Seq2Seq, vocabulary: Vocabulary, folder: Path):
         self.network, self.vocabulary = network, vocabulary
+        threads = torch.get_num_threads()
         try:
             self.translator = _library().Translator(
                 str(folder), device="cpu", inter_threads=self.workers, intra_threads=1
@@ -144,6 +145,8 @@ class CTranslate2Writer(Writer):
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{folder}: this network cannot be read ({reason}); export it again.") from error
+        # A translator of one thread leaves PyTorch with one as well.
+        torch.set_num_threads(threads)
         self.tokens = vocabulary.tokenizer.convert_ids_to_tokens(list(range(len(vocabulary))))
         self.ids = {token: index for index, token in enumerate(self.tokens)}
         never = vocabulary.special.clone()
