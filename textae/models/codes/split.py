@@ -66,6 +66,18 @@ class SplitCode(Code):
         mean = torch.einsum("bs,smc->bmc", sources, self.means)
         return (content - mean) / torch.einsum("bs,smc->bmc", sources, self.deviations)
 
+    def normalized_in_batch(self, content: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+        """Content (B, M, C) by mean and deviation of the batch's documents of its source (B,)."""
+        known = functional.one_hot(sources, self.sources).to(content.dtype)
+        counts = known.sum(dim=0)[:, None, None]
+        means = torch.einsum("bs,bmc->smc", known, content) / counts.clamp_min(1)
+        centred = content - means[sources]
+        variances = torch.einsum("bs,bmc->smc", known, centred.square()) / (counts - 1).clamp_min(1)
+        # One document alone deviates from nothing: it is measured by what has been seen before.
+        alone = (counts < 2)[sources]
+        own = centred / (variances + LEAST**2).sqrt()[sources]
+        return torch.where(alone, self.normalized(content, known), own)
+
     def parts(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Content (B, M, D - style width) and style (B, M, style width)."""
         content = self.config.width - self.config.style_width
@@ -74,8 +86,10 @@ class SplitCode(Code):
     def learn(self, states: torch.Tensor, mask: torch.Tensor, around: Circumstances) -> Coded:
         """Content with the style of another document of the source, and what the classifiers lose."""
         raw, style = self.parts(self.pool(states, mask))
-        known = functional.one_hot(around.sources, self.sources).to(raw.dtype)
-        content = self.normalized(raw, known) + NOISE * self.parts(around.normal)[0].to(raw.dtype)
+        # By the batch's own means, through which gradients go: from running ones content runs away, and what
+        # it is ahead of them tells the source.
+        content = self.normalized_in_batch(raw, around.sources)
+        content = content + NOISE * self.parts(around.normal)[0].to(raw.dtype)
         flat = content.flatten(1)
         read_content, read_style = self.from_content(flat.detach()), self.from_style(style.flatten(1))
         # The same classifier, which does not learn from being misled.
