@@ -275,7 +275,8 @@ def restyled_rouge(
     model: CodeAutoencoder, sources: Sequence[str], models: list[str], limit: int | None
 ) -> dict[str, dict[str, float]]:
     """ROUGE of documents restyled as ``models`` are, against their summaries, with what is simpler beside."""
-    documents, references = texts_of(sources, limit, ("document",)), texts_of(sources, limit, ("summary",))
+    documents = texts_of(sources, limit, ("document",))
+    references = texts_of(sources, limit, ("summary", "summaries"))
     systems = {
         "restyled": model.restyle(documents, models),
         "reconstructed": model.reconstruct(documents),

@@ -19,6 +19,7 @@ from textae.allocator import keep_freed_memory
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.saving import SHIPPED_FOLDER
 from textae.settings import config_from_dict
+from textae.training.metrics import close_log
 from textae.training.text_code import TextTraining
 
 # So many steps are one round: one alone is at the mercy of its documents' lengths.
@@ -73,6 +74,8 @@ def prepared(recipe: dict[str, Any], pretrained: bool = True) -> TextTraining:
     recipe["run"]["output"] = str(folder / "run")
     training = TextTraining(config_from_dict(recipe), None, None)
     training.metrics.bar.disable = True
+    # Nobody reads the run's log, and whoever asked has one of their own.
+    close_log()
     if pretrained:
         training.model.load_state_dict(TextAutoencoder.from_pretrained().state_dict())
     training.before_step()

@@ -302,11 +302,8 @@ def test_a_step_raises_the_probability_of_what_was_paid_better(step, config, mod
 class NoReference(nn.Module):
     """Stands for a reference that gives every token the same probability."""
 
-    def read(self, source):
-        return source
-
-    def log_probabilities(self, source, targets, hints):
-        return torch.zeros(targets.ids.shape)
+    def distribution_of(self, source, targets, hints, rows_at_once=None):
+        return torch.zeros(targets.ids.shape), None
 
 
 def test_the_expected_gradient_is_that_of_the_expected_reward(step, config):
