@@ -276,7 +276,7 @@ def restyled_rouge(
 ) -> dict[str, dict[str, float]]:
     """ROUGE of documents restyled as ``models`` are, against their summaries, with what is simpler beside."""
     documents = texts_of(sources, limit, ("document",))
-    references = texts_of(sources, limit, ("summary", "summaries"))
+    references = texts_of(sources, limit, ("summary",))
     systems = {
         "restyled": model.restyle(documents, models),
         "reconstructed": model.reconstruct(documents),
