@@ -18,6 +18,7 @@ from textae.models.autoencoder import TextAutoencoder
 from textae.models.decoding import pad_texts
 from textae.models.engines.ctranslate2 import QUANTIZATIONS, export_ctranslate2
 from textae.models.engines.onnx import export_onnx
+from textae.models.generation import summary_lengths
 from textae.models.saving import SHIPPED_FOLDER
 
 # Documents in a batch; the large network has fewer, and fewer documents, so that a round is as long.
@@ -105,6 +106,19 @@ def _engaged(model: str, folder: str | None, engine: str) -> TextAutoencoder:
     return ours
 
 
+def longest_summary(ours: TextAutoencoder) -> int:
+    """Tokens that ``summarize`` lets a summary have; a contender with fewer would have less to do."""
+    whatever = dict.fromkeys(("words", "ratio", "min_words", "max_words"))
+    _, lengths = summary_lengths(ours.config, None, [(0, 0)], **whatever)
+    return lengths[0].max_tokens
+
+
+def forbidden(ours: TextAutoencoder) -> list[int]:
+    """Tokens that no summary has: a random network would write them."""
+    vocabulary = ours.vocabulary
+    return [i for i in vocabulary.special.nonzero().flatten().tolist() if i != vocabulary.end]
+
+
 def generated(
     documents: list[str], decoding: dict[str, Any], model: str, sort: bool, batch_size: int | None = None
 ) -> Callable[[], list[str]]:
@@ -113,6 +127,7 @@ def generated(
     plain = PlainNetwork(ours.encoder).eval()
     vocabulary, config = ours.vocabulary, ours.config
     wanted = config.length.summary_words
+    longest, never = longest_summary(ours), forbidden(ours)
     beam_options: dict[str, Any] = {"num_beams": decoding["num_beams"]}
     if decoding["num_beams"] > 1:
         beam_options["length_penalty"] = config.decoding.length_penalty
@@ -128,11 +143,7 @@ def generated(
             batch = pad_texts([rows[i] for i in chosen], vocabulary, ours.device)
             hints = vocabulary.hint_ids([wanted] * len(chosen), ours.device)
             written = plain.generate(
-                batch,
-                hints,
-                config.length.maximum_tokens,
-                do_sample=False,
-                **beam_options,
+                batch, hints, longest, do_sample=False, suppress_tokens=never, **beam_options
             )
             for i, text in zip(chosen, vocabulary.decode(written.tolist()), strict=True):
                 texts[i] = text
@@ -153,8 +164,8 @@ def direct(documents: list[str], decoding: dict[str, Any], folder: str) -> Calla
     )
     convert = vocabulary.tokenizer.convert_ids_to_tokens
     hint = convert([vocabulary.hint(config.length.summary_words)])
-    never = [[token] for token in convert(vocabulary.special.nonzero().flatten().tolist())]
-    never.remove([vocabulary.tokenizer.convert_ids_to_tokens(vocabulary.end)])
+    never = [[token] for token in convert(forbidden(ours))]
+    longest = longest_summary(ours)
 
     def work() -> list[str]:
         rows = ours.read_documents(documents)
@@ -164,7 +175,7 @@ def direct(documents: list[str], decoding: dict[str, Any], folder: str) -> Calla
             beam_size=decoding["num_beams"],
             length_penalty=config.decoding.length_penalty,
             max_batch_size=BATCHES["T5"],
-            max_decoding_length=config.length.maximum_tokens + 1,
+            max_decoding_length=longest + 1,
             suppress_sequences=never,
         )
         ids = [vocabulary.tokenizer.convert_tokens_to_ids(result.hypotheses[0][1:]) for result in written]
