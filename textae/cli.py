@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from textae import __version__, arguments, code_commands, commands
-from textae.errors import InputError, nearest
+from textae.errors import InputError, Interrupted, nearest
 from textae.settings import settings
 
 
@@ -37,8 +37,8 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
-    0: done; 2: the input is wrong, one sentence on standard error; 130: interrupted; 141: whoever read
-    the output has gone.
+    0: done; 2: the input is wrong, one sentence on standard error; 130: interrupted, 143: by SIGTERM; 141:
+    whoever read the output has gone.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     with _messages():
@@ -61,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             print(f"textae: error: {error.filename}: {error.strerror}", file=sys.stderr)
             return 2
+        except Interrupted as stop:
+            print(f"textae: {stop}", file=sys.stderr)
+            return 128 + stop.number
         except KeyboardInterrupt:
             print("textae: interrupted", file=sys.stderr)
             return 130

@@ -395,6 +395,8 @@ class OptimizerConfig:
     """Gradients of each network are clipped to this norm on their own."""
     rows_at_once: int | None = None
     """Bounds memory: so many texts go through a network at a time, twice; same gradients; null: all, once."""
+    most_skipped_steps: int = 10
+    """A step whose loss or gradient is not finite is skipped; the run ends after so many in a row."""
 
 
 @dataclass

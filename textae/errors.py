@@ -16,6 +16,19 @@ class DivergenceError(InputError):
     """Training broke down: a loss is not finite. The same run would break down again."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A run was asked to end by a signal, and has saved all that it needs to go on.
+
+    Args:
+        message: one sentence that tells the command that goes on.
+        number: of the signal.
+    """
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.number = number
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Return ``'; did you mean "x"?'`` for the option nearest to ``name``, or an empty string."""
     close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.5)

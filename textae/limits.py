@@ -145,6 +145,8 @@ def validate(config: TrainingConfig) -> None:
         _require(config, name, value is None or value > 0, "must be above 0")
     at_once = config.optimizer.rows_at_once
     _require(config, "optimizer.rows_at_once", at_once is None or at_once >= 1, "must be at least 1")
+    most_skipped = config.optimizer.most_skipped_steps
+    _require(config, "optimizer.most_skipped_steps", most_skipped >= 1, "must be at least 1")
     for name in _NOT_NEGATIVE:
         value = attrgetter(name)(config)
         _require(config, name, value >= 0, "must not be below 0")

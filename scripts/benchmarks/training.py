@@ -120,7 +120,7 @@ def plain_step(recipe: dict[str, Any], keep: bool = False) -> Callable[[], dict[
         metrics: dict[str, float] = {}
         for _ in range(STEPS):
             plain.train()
-            _, loss, metrics, _ = training.losses()
+            _, loss, metrics, _ = training.losses(training.next_batch()[0], None)
             optimizer.zero_grad()
             loss.backward()
             for part in (plain.encoder, plain.reconstructor, plain.discriminator):
@@ -155,7 +155,7 @@ def compare_losses(recipe: dict[str, Any]) -> dict[str, dict[str, float]]:
     plain = make_plain(theirs)
     plain.discriminator.dropout.p = 0.0
     plain.encoder.rollout = ours.model.encoder.rollout  # type: ignore[method-assign]
-    metrics = [training.losses()[2] for training in (ours, theirs)]
+    metrics = [training.losses(training.next_batch()[0], None)[2] for training in (ours, theirs)]
     compared = {
         name: {"textae": metrics[0][name], "plain": metrics[1][name]}
         for name in metrics[0]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from textae.config import (
@@ -136,7 +137,8 @@ def new_files(path: Path) -> Iterator[Path]:
         # Weights last: a folder is a model only once they are there.
         for file in sorted(temporary.iterdir(), key=lambda file: file.name == WEIGHTS):
             os.replace(file, path / file.name)
-    except OSError as error:
-        raise InputError(f"{path}: the model cannot be written there ({error.strerror}).") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: the model cannot be written there ({reason}).") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

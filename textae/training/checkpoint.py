@@ -1,5 +1,6 @@
-"""Checkpoints of everything, written atomically; safetensors and JSON only."""
+"""Checkpoints of everything, written atomically, with checksums; safetensors and JSON only."""
 
+import errno
 import json
 import os
 import random
@@ -9,13 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 
 from textae.errors import InputError
+from textae.manifest import MANIFEST, check_manifest, require_whole, synchronize, write_manifest
+from textae.training.metrics import logger
 
 STATE = "state.json"
 KEPT = "kept.safetensors"
+START_AGAIN = "start again without --resume."
 
 
 def save_checkpoint(
@@ -29,20 +34,54 @@ def save_checkpoint(
 
     ``kept`` are weights to which the run may go back, if there are any.
     Every process calls :func:`save_random_state` on its own.
+
+    Raises:
+        InputError: if the disk is full, or nothing can be written there; older checkpoints are as before.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_model(model, str(temporary / "model.safetensors"))
-    tensors, scalars = _flatten(optimizer.state_dict()["state"])
-    save_file(tensors, str(temporary / "optimizer.safetensors"))
-    if kept is not None:
-        save_file(kept, str(temporary / KEPT))
-    (temporary / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
-    for file in folder.glob("random-*.safetensors"):
-        os.replace(file, temporary / file.name)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(temporary, folder)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        save_model(model, str(temporary / "model.safetensors"))
+        tensors, scalars = _flatten(optimizer.state_dict()["state"])
+        save_file(tensors, str(temporary / "optimizer.safetensors"))
+        if kept is not None:
+            save_file(kept, str(temporary / KEPT))
+        (temporary / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
+        for file in folder.glob("random-*.safetensors"):
+            os.replace(file, temporary / file.name)
+        write_manifest(temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+        synchronize(folder.parent)
+    except (OSError, SafetensorError) as error:
+        # What was written of it would fill the disk that the next try needs.
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise not_written(folder, error) from error
+
+
+def not_written(folder: Path, error: Exception) -> InputError:
+    """What is said where a checkpoint cannot be written."""
+    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    if os.strerror(errno.ENOSPC) in reason:
+        reason = os.strerror(errno.ENOSPC)
+    return InputError(
+        f"{folder}: the checkpoint cannot be written ({reason.lower()}); make room there and "
+        "--resume latest, earlier checkpoints are untouched."
+    )
+
+
+def save_checked(model: Any, folder: Path) -> None:
+    """Write a model that a run will need again, with checksums.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    model.save_pretrained(folder)
+    try:
+        write_manifest(folder)
+    except OSError as error:
+        raise not_written(folder, error) from error
 
 
 def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
@@ -137,30 +176,39 @@ def load_random_state(file: Path) -> None:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Complete checkpoints in ``folder``, oldest first."""
-    return sorted(path.parent for path in folder.glob(f"step-*/{STATE}"))
+    """Checkpoints in ``folder``, oldest first; what was never finished has no manifest and is none."""
+    return sorted(path.parent for path in folder.glob(f"step-*/{MANIFEST}"))
 
 
 def find_checkpoint(folder: Path, resume: str) -> Path:
-    """The checkpoint that ``--resume`` means: ``latest``, or a path.
+    """The checkpoint that ``--resume`` means, its checksums verified: ``latest``, or a path.
+
+    Where the latest one is damaged, the log says so and the one before it is taken.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or the one that is named is damaged.
     """
     if resume != "latest":
         if not (Path(resume) / STATE).is_file():
             raise InputError(f"{resume}: this is no checkpoint; name a folder like {folder}/step-000200.")
+        require_whole(Path(resume), "resume from another checkpoint.")
         return Path(resume)
     found = checkpoints(folder)
     if not found:
         raise InputError(f"{folder}: there is no checkpoint to resume from; start without --resume.")
-    return found[-1]
+    for path in reversed(found):
+        try:
+            check_manifest(path)
+            return path
+        except InputError as error:
+            logger.warning("%s: the checkpoint %s is left out for the one before it.", error, path.name)
+    raise InputError(f"{folder}: all {len(found)} checkpoints there are damaged; start without --resume.")
 
 
 def remove_later_checkpoints(folder: Path, step: int) -> None:
     """Drop those after ``step``: a run that went back to it must not go on from them some day."""
-    for path in checkpoints(folder):
-        if int(path.name.removeprefix("step-")) > step:
+    for path in folder.glob("step-*"):  # unfinished and damaged ones too
+        if path.name.removeprefix("step-").isdigit() and int(path.name.removeprefix("step-")) > step:
             shutil.rmtree(path)
 
 

@@ -60,6 +60,8 @@ class Estimator(ABC):
         reward_models: what rewards need besides.
     """
 
+    takes_rows_at_once = True  # whether the module can take a batch a part of its rows at a time
+
     def __init__(
         self,
         config: TrainingConfig,

@@ -15,23 +15,29 @@ from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
 from textae.data.corpus import Pair, read_texts
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
-from textae.errors import DivergenceError, InputError
+from textae.manifest import require_whole, write_manifest
 from textae.models.base import Autoencoder
 from textae.settings import save_config
 from textae.training.checkpoint import (
+    START_AGAIN,
     find_checkpoint,
     load_checkpoint,
     load_random_state,
     remove_later_checkpoints,
     remove_old_checkpoints,
+    save_checked,
     save_checkpoint,
     save_random_state,
 )
+from textae.training.interruption import Interruption
 from textae.training.launch import join_processes
+from textae.training.lock import in_use, not_writable
+from textae.training.memory import RowsAtOnce, ran_out_of_memory
 from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import build_optimizer, set_learning_rates
 from textae.training.record import RECORD, RunRecord
 from textae.training.reduce import Reduce
+from textae.training.skipping import SkippedSteps, split_finite
 from textae.training.topic import TOPIC
 
 if TYPE_CHECKING:
@@ -88,6 +94,7 @@ class Training(ABC):
         self._build(checkpoint)
         self.best = -float("inf")
         self.step = 0
+        self.skipped = SkippedSteps(config.optimizer.most_skipped_steps)
         state = self._restore(checkpoint) if checkpoint else {}
         self.accelerator.init_trackers("textae")
         file = self.output / "metrics.jsonl"
@@ -122,8 +129,17 @@ class Training(ABC):
         """Everything that needs model and vocabulary, ``self.streams`` among it."""
 
     @abstractmethod
-    def losses(self) -> tuple[str, torch.Tensor, dict[str, float], list[str]]:
-        """Of the next batch: the phase, the loss to go backward from, metrics, what was written."""
+    def next_batch(self) -> tuple[Any, int]:
+        """What :meth:`losses` takes, the summaries written; and in how many rows it could be cut at most."""
+
+    @abstractmethod
+    def losses(
+        self, batch: Any, rows_at_once: int | None
+    ) -> tuple[str, torch.Tensor, dict[str, float], list[str]]:
+        """Of a batch: the phase, the loss to go backward from, metrics, what was written.
+
+        It may be asked twice for one batch, the second time with fewer rows at once.
+        """
 
     @abstractmethod
     def learning_rates(self) -> dict[str, float]:
@@ -176,9 +192,7 @@ class Training(ABC):
             if self.is_main:
                 save_config(self.config, self.output / "config.yaml")
         except OSError as error:
-            raise InputError(
-                f"{self.output}: this folder cannot be written ({error.strerror}); set run.output to another."
-            ) from error
+            raise not_writable(self.output, error) from error
         self.accelerator.wait_for_everyone()
 
     def read(self, sources: list[str], columns: list[str], kind: Any) -> Any:
@@ -209,6 +223,7 @@ class Training(ABC):
         saved = self.output / "tokenizer"
         if checkpoint and (self.origin / "tokenizer").is_dir():
             name = str(self.origin / "tokenizer")
+            require_whole(Path(name), START_AGAIN)
         if name:
             tokenizer = load_tokenizer(name)
         else:
@@ -217,6 +232,7 @@ class Training(ABC):
         self.vocabulary = vocabulary_of(tokenizer)
         if self.is_main and name != str(saved):  # which other processes may be reading just now
             tokenizer.save_pretrained(saved)
+            write_manifest(saved)
 
     def model_config(self) -> AutoencoderConfig:
         """What the model will know of itself."""
@@ -255,20 +271,47 @@ class Training(ABC):
     # One step ------------------------------------------------------------------------------------
 
     def train_step(self) -> tuple[str, dict[str, float], list[str]]:
-        """One optimizer step: its phase, its metrics, and what was written for each document."""
+        """One optimizer step: its phase, its metrics, and what was written for each document.
+
+        Where a loss or a gradient is not finite, nothing is learned.
+
+        Raises:
+            DivergenceError: if that happens ``optimizer.most_skipped_steps`` times in a row.
+            InputError: if the memory does not hold one row.
+        """
         self.model.train()
-        phase, loss, metrics, texts = self.losses()
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
+        phase, metrics, texts = self._backward()
         for name, part in self.model.parts().items():
             limit = self.config.optimizer.maximum_gradient_norm
             norm = self.accelerator.clip_grad_norm_(list(part.parameters()), limit)
             metrics[f"gradient_norm/{name}"] = float(norm)
         set_learning_rates(self.optimizer, self.learning_rates())
-        self.optimizer.step()
-        metrics |= self.learned()
+        # Metrics are of all processes' rows, so that all of them skip a step, or none.
+        metrics, bad = split_finite(metrics)
+        self.skipped.add(self.step + 1, bad)
+        if bad:
+            metrics["optimizer/skipped"] = 1.0
+        else:
+            self.optimizer.step()
+            metrics |= self.learned()
         self.step += 1
         return phase, metrics, texts
+
+    def _backward(self) -> tuple[str, dict[str, float], list[str]]:
+        """Gradients of the next batch, with as many rows at once as the memory holds."""
+        batch, rows = self.next_batch()
+        at_once = RowsAtOnce(self.config.optimizer.rows_at_once, rows, self.accelerator.num_processes)
+        while True:
+            try:
+                phase, loss, metrics, texts = self.losses(batch, at_once.now)
+                self.optimizer.zero_grad()
+                self.accelerator.backward(loss)
+                return phase, metrics, texts
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+            # Only here, where the error and with it the tensors of its frames have gone.
+            at_once.reduce(self.step + 1)
 
     # The whole run -------------------------------------------------------------------------------
 
@@ -277,24 +320,24 @@ class Training(ABC):
         config = self.config
         if self.streams.phase is None:
             self.streams.open("warm-up")
-        while self.step < self.total:
-            self.before_step()
-            phase, metrics, texts = self.train_step()
-            if not all(value == value and abs(value) < 1e6 for value in metrics.values()):
-                bad = [name for name, value in metrics.items() if not abs(value) < 1e6]
-                raise DivergenceError(
-                    f"Training broke down at step {self.step} ({', '.join(bad)} is not finite); "
-                    "lower the learning rates and --resume from the last checkpoint."
-                )
-            self.metrics.step(self.step, phase, metrics)
-            self.after_step(phase, metrics, texts)
-            if self.step % config.run.sample_every == 0 and self.is_main:
-                with torch.no_grad():
-                    self.show()
-            if self.step % config.run.evaluate_every == 0 or self.step in (config.warmup.steps, self.total):
-                self._evaluate()
-            if self.step % config.run.save_every == 0 or self.step == self.total:
-                self._save()
+        with Interruption() as interruption:
+            while self.step < self.total:
+                self.before_step()
+                phase, metrics, texts = self.train_step()
+                self.metrics.step(self.step, phase, metrics)
+                self.after_step(phase, metrics, texts)
+                if self.step % config.run.sample_every == 0 and self.is_main:
+                    with torch.no_grad():
+                        self.show()
+                ends = self.step in (config.warmup.steps, self.total)
+                if self.step % config.run.evaluate_every == 0 or ends:
+                    self._evaluate()
+                stops = self.step < self.total and self.reduce.any(interruption.requested is not None)
+                if stops or self.step % config.run.save_every == 0 or self.step == self.total:
+                    self._save()
+                if stops:
+                    self.accelerator.end_training()
+                    raise interruption.leave(self.step, self.output)
         self.before_finish()
         return self._finish()
 
@@ -316,7 +359,7 @@ class Training(ABC):
                 self.best = scores["score"]
                 if self.keeps_best:
                     with self.as_result():
-                        self.model.save_pretrained(self.output / "best")
+                        save_checked(self.model, self.output / "best")
         self.accelerator.wait_for_everyone()
         self.scored(scores.get("score", 0.0))
 
@@ -325,7 +368,7 @@ class Training(ABC):
     def save_model(self, folder: Path) -> None:
         """Write the model as it is; every process calls it."""
         if self.is_main:
-            self.model.save_pretrained(folder)
+            save_checked(self.model, folder)
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
@@ -338,6 +381,7 @@ class Training(ABC):
                 "best": self.best,
                 **self.streams.state_dict(),
                 "metrics": self.metrics.state_dict(),
+                "skipped": self.skipped.in_a_row,
                 **self.state(),
             }
             save_checkpoint(folder, self.model, self.optimizer.optimizer, state, self.kept_weights())
@@ -347,7 +391,7 @@ class Training(ABC):
 
     def _restore(self, checkpoint: Path) -> dict[str, Any]:
         state = load_checkpoint(checkpoint, self.model, self.optimizer.optimizer)
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.skipped.in_a_row = state["step"], state["best"], state["skipped"]
         in_warmup = self.step <= self.config.warmup.steps
         self.streams.open("warm-up" if in_warmup else "adversarial")
         self.streams.load_state_dict(state)
@@ -361,6 +405,7 @@ class Training(ABC):
         """Save the best model, or the last where nothing chose a best, as the run's result."""
         if self.is_main:
             if (self.output / "best").is_dir():
+                require_whole(self.output / "best", START_AGAIN)
                 self.model = Autoencoder.from_pretrained(self.output / "best", self.accelerator.device)
                 self.model.save_pretrained(self.output)
             else:
@@ -385,26 +430,29 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
         ``run.json``.
 
     Raises:
-        InputError: if text, settings, folders or a checkpoint cannot be used.
+        InputError: if text, settings, folders or a checkpoint cannot be used, or another process is
+            training in the folder.
         DivergenceError: if losses are not finite any more.
+        Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
     """
     keep_freed_memory()
     output = Path(config.run.output)
     state = join_processes()
     earlier = (output / "metrics.jsonl").exists() or (output / "checkpoints").is_dir()
-    if resume is None and earlier and state.is_main_process:
-        # A fresh run must not resume from, or be judged by, what an earlier one left.
-        for name in ("checkpoints", "best", "warm", "tokenizer"):
-            shutil.rmtree(output / name, ignore_errors=True)
-        for name in ("metrics.jsonl", TOPIC, RECORD):
-            (output / name).unlink(missing_ok=True)
-    state.wait_for_everyone()
-    try:
-        training = training_class(config)(config, resume, evaluate)
-        with closing(training.metrics):
-            return training.run()
-    finally:
-        close_log()
+    with in_use(output) if state.is_main_process else nullcontext():
+        if resume is None and earlier and state.is_main_process:
+            # A fresh run must not resume from, or be judged by, what an earlier one left.
+            for name in ("checkpoints", "best", "warm", "tokenizer"):
+                shutil.rmtree(output / name, ignore_errors=True)
+            for name in ("metrics.jsonl", TOPIC, RECORD):
+                (output / name).unlink(missing_ok=True)
+        state.wait_for_everyone()
+        try:
+            training = training_class(config)(config, resume, evaluate)
+            with closing(training.metrics):
+                return training.run()
+        finally:
+            close_log()
 
 
 def training_class(config: TrainingConfig) -> type[Training]:

@@ -10,6 +10,8 @@ from typing import Any
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from textae.errors import InputError
+
 logger = logging.getLogger("textae")
 _handlers: list[logging.Handler] = []
 
@@ -47,8 +49,9 @@ class MetricsLog:
 
     def _keep_until(self, step: int) -> None:
         """Drop lines after ``step``: a resumed run writes them again."""
-        lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        read = {"encoding": "utf-8", "errors": "replace"}
+        lines = self.file.read_text(**read).splitlines() if self.file.exists() else []
+        kept = [line for line in lines if _step_of(line) <= step]
         temporary = self.file.with_suffix(".tmp")
         temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         os.replace(temporary, self.file)
@@ -69,8 +72,14 @@ class MetricsLog:
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Write one line now, to the file and to the trackers."""
         if self.accelerator.is_main_process:
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
+            try:
+                with self.file.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"step": step, **values}) + "\n")
+            except OSError as error:
+                raise InputError(
+                    f"{self.file}: cannot be written ({(error.strerror or str(error)).lower()}); "
+                    "make room there and --resume latest."
+                ) from error
         numbers = {name: value for name, value in values.items() if isinstance(value, float)}
         self.accelerator.log(numbers, step=step)
 
@@ -87,6 +96,21 @@ class MetricsLog:
         self.bar.close()
 
 
+def _step_of(line: str) -> float:
+    """The step of a line of the file; infinite where the line is no such thing, cut short as a run ended."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return float("inf")
+
+
+class _LogFile(logging.FileHandler):
+    """A log that ends where its disk is full: what matters then is said by what cannot be saved."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing: the usual traceback would hide the sentence that helps."""
+
+
 class _BesideProgressBar(logging.Handler):
     """Prints log lines without breaking the progress bar."""
 
@@ -96,7 +120,7 @@ class _BesideProgressBar(logging.Handler):
 
 def set_up_log(file: Path) -> None:
     """Send the log to ``file`` and, beside the progress bar, to the screen, until :func:`close_log`."""
-    screen, written = _BesideProgressBar(), logging.FileHandler(file, encoding="utf-8")
+    screen, written = _BesideProgressBar(), _LogFile(file, encoding="utf-8")
     screen.setFormatter(logging.Formatter("%(message)s"))
     written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger.setLevel(logging.INFO)

@@ -102,17 +102,23 @@ class NumberTraining(Training):
                 normal=normal,
                 sources=torch.tensor([documents[row].source for row in rows], device=device),
             ),
-            rows_at_once=config.optimizer.rows_at_once,
         )
 
-    def losses(self) -> tuple[str, torch.Tensor, dict[str, float], list[str]]:
-        """Cross-entropy of the tokens, of the words in no order, and the code's own losses."""
+    def next_batch(self) -> tuple[CodeInputs, int]:
+        """Documents, with all random numbers that are needed."""
         documents = next(self.streams.documents)
         rows = self.own_rows(len(documents))
-        inputs = self.make(self.step, rows, documents, self.accelerator.device)
+        return self.make(self.step, rows, documents, self.accelerator.device), len(rows)
+
+    def losses(
+        self, batch: CodeInputs, rows_at_once: int | None
+    ) -> tuple[str, torch.Tensor, dict[str, float], list[str]]:
+        """Cross-entropy of the tokens, of the words in no order, and the code's own losses."""
+        inputs = batch
+        inputs.rows_at_once = rows_at_once
         self.outputs: CodeOutputs = self.module(inputs)
         outputs, reduce = self.outputs, self.reduce
-        count = torch.tensor(float(len(rows)), device=self.accelerator.device)
+        count = torch.tensor(float(len(inputs.target.ids)), device=self.accelerator.device)
         tokens = inputs.target.mask.sum()
         parts = {"reconstructor": reduce.mean(-outputs.log_probabilities.sum(), tokens)}
         if outputs.bag is not None:

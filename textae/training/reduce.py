@@ -21,6 +21,14 @@ class Reduce:
         value = value.detach().float()
         return value if self.processes == 1 else self.accelerator.reduce(value.clone(), "sum")
 
+    def any(self, value: bool) -> bool:
+        """Whether it is true in any process; every process calls it."""
+        return (
+            value
+            if self.processes == 1
+            else bool(self.sum(torch.tensor(float(value), device=self.accelerator.device)))
+        )
+
     def gather(self, rows: list[list[int]]) -> list[list[int]]:
         """The rows of all processes, in their order; every process calls it."""
         return rows if self.processes == 1 else gather_object(rows)

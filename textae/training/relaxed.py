@@ -32,6 +32,7 @@ class RelaxedStep(Estimator):
     """
 
     rewards: tuple[str, ...] = ("reconstruction", "length", "repetition", "kl")
+    takes_rows_at_once = False  # all rows are sampled in one pass
     interpolates = False  # whether the gradient penalty is wanted
 
     def soft(self) -> bool:

@@ -9,9 +9,11 @@ import torch
 
 from textae.config import TrainingConfig
 from textae.data.corpus import Pair, read_pairs
+from textae.manifest import require_whole
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.encoder import Encoder
-from textae.training.checkpoint import load_kept
+from textae.models.inputs import AutoencoderInputs
+from textae.training.checkpoint import START_AGAIN, load_kept
 from textae.training.collapse import CollapseSigns
 from textae.training.denoising import NoisySentences
 from textae.training.estimator import Estimator
@@ -100,6 +102,7 @@ class TextTraining(Training):
     def start_adversarial(self) -> None:
         """Freeze a copy of the warm encoder: the reference of the KL divergence, and a part of the result."""
         if self.step > self.config.warmup.steps:
+            require_whole(self.origin / "warm", START_AGAIN)
             warm = TextAutoencoder.from_pretrained(self.origin / "warm", self.accelerator.device)
             reference: Encoder = warm.encoder
         else:
@@ -113,17 +116,13 @@ class TextTraining(Training):
         warm = None if self.estimator is None else self.estimator.reference
         return interpolated(self.model.encoder, warm, self.config.adversarial.warm_share)
 
-    def losses(self) -> tuple[str, torch.Tensor, dict[str, float], list[str]]:
-        """Of a batch of either phase."""
+    def next_batch(self) -> tuple[AutoencoderInputs | Any, int]:
+        """Inputs of the warm-up, or summaries that were sampled."""
         config, device = self.config, self.accelerator.device
         documents, human, paired = self.streams.next(self.step)
         rows = self.own_rows(len(documents))
         if self.step < config.warmup.steps:
-            inputs = self.warmup.make(self.step, rows, documents, human, device, paired)
-            inputs.rows_at_once = config.optimizer.rows_at_once
-            outputs = self.module(inputs)
-            loss, metrics = warmup_losses(inputs, outputs, config.warmup.label_smoothing, self.reduce)
-            return "warm-up", loss, metrics, []
+            return self.warmup.make(self.step, rows, documents, human, device, paired), len(rows)
         assert self.estimator is not None
         # The scored policy must be the sampled one, and rewards free of noise: no dropout here.
         self.model.encoder.eval()
@@ -131,9 +130,24 @@ class TextTraining(Training):
         batch = self.estimator.sample(self.model, self.step, rows, documents, human)
         if paired:
             batch.inputs.pairs = pair_inputs(paired, rows, self.vocabulary, device)
-        batch.inputs.rows_at_once = config.optimizer.rows_at_once
         if config.adversarial.denoising_weight > 0:
             batch.inputs.denoising = self.warmup.denoising(self.step, rows, documents, human, device)
+        divisible = len(rows) * config.adversarial.samples if self.estimator.takes_rows_at_once else 1
+        return batch, divisible
+
+    def losses(
+        self, batch: Any, rows_at_once: int | None
+    ) -> tuple[str, torch.Tensor, dict[str, float], list[str]]:
+        """Of a batch of either phase."""
+        config = self.config
+        if isinstance(batch, AutoencoderInputs):
+            batch.rows_at_once = rows_at_once
+            outputs = self.module(batch)
+            loss, metrics = warmup_losses(batch, outputs, config.warmup.label_smoothing, self.reduce)
+            return "warm-up", loss, metrics, []
+        assert self.estimator is not None
+        if self.estimator.takes_rows_at_once:
+            batch.inputs.rows_at_once = rows_at_once
         outputs = self.module(batch.inputs)
         loss, metrics = self.estimator.losses(batch, outputs, self.step - config.warmup.steps)
         return "adversarial", loss, metrics, self.estimator.texts(batch, outputs)
