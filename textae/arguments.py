@@ -257,7 +257,24 @@ def corpus_arguments(parser: argparse.ArgumentParser, what: str) -> None:
         help="folder or Hub name of a trained model (default: textae-english, which is shipped)",
     )
     add("--input", metavar="F|-", help=f"{what}: a file, or - for standard input (default: -)")
-    add("--output", default="-", metavar="F|-", help="a file, or - for standard output (default: -)")
+    add(
+        "--output",
+        default="-",
+        metavar="F|DIR/|-",
+        help="a file, a folder for one part of each process, or - for standard output (default: -); the same "
+        "command goes on where it was interrupted",
+    )
+    add(
+        "--format",
+        dest="part_format",
+        choices=("jsonl", "parquet", "csv", "tsv", "txt"),
+        help="of the files in a folder (default: jsonl)",
+    )
+    add(
+        "--rejects",
+        metavar="F",
+        help="write records that cannot be used here, and go on (default: stop; a folder has files of them)",
+    )
     add("--column", nargs="+", metavar="NAME", help="columns to look in; the first that is found is taken")
     add("--batch-size", type=whole(1), metavar="N", help="texts at a time (default: 64)")
 

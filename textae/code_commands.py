@@ -126,10 +126,9 @@ def codes_arguments(parser: ArgumentParser) -> None:
 
 def restyle(arguments: Namespace) -> None:
     """Write documents anew in the style of others: one for each, in order."""
-    if not is_main_process():
-        return
     from textae.inference.codes import read_documents
     from textae.inference.corpus import transform
+    from textae.inference.job import describe_source
 
     model = load_model(arguments.model, of_numbers=True)
     style_of = read_documents(arguments.style_of)[1]
@@ -137,7 +136,15 @@ def restyle(arguments: Namespace) -> None:
     def write(texts: list[str]) -> list[str]:
         return model.restyle(texts, style_of, **_sizes(arguments))
 
-    transform(model, write, arguments.input, arguments.output, **_columns(arguments), **_sizes(arguments))
+    transform(
+        model,
+        write,
+        arguments.input,
+        arguments.output,
+        settings={"style_of": describe_source(arguments.style_of)},
+        **_columns(arguments),
+        **_sizes(arguments),
+    )
 
 
 def restyle_arguments(parser: ArgumentParser) -> None:

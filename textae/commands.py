@@ -77,23 +77,21 @@ def summarize(arguments: Namespace) -> None:
         decoding["do_sample"] = True
     elif not decoding.keys().isdisjoint(("temperature", "seed")):
         raise InputError("--temperature and --seed are for --sample; add it or leave them out")
-    if is_main_process():  # one process writes the file; the others of a launch have nothing to do
-        source = _input(arguments)
-        model = load_model(arguments.model)
-        model.use_engine(arguments.engine)
-        from textae.inference.corpus import summarize_corpus
+    source = _input(arguments)
+    model = load_model(arguments.model)
+    model.use_engine(arguments.engine)
+    from textae.inference.corpus import summarize_corpus
 
-        summarize_corpus(model, source, arguments.output, **_corpus_options(arguments), **decoding)
+    summarize_corpus(model, source, arguments.output, **_corpus_options(arguments), **decoding)
 
 
 def reconstruct(arguments: Namespace) -> None:
     """Restore documents from their summaries, or pass them through a code of numbers: one for each."""
-    if is_main_process():
-        source = _input(arguments)
-        model = load_model(arguments.model, any_code=True)
-        from textae.inference.corpus import reconstruct_corpus
+    source = _input(arguments)
+    model = load_model(arguments.model, any_code=True)
+    from textae.inference.corpus import reconstruct_corpus
 
-        reconstruct_corpus(model, source, arguments.output, **_corpus_options(arguments))
+    reconstruct_corpus(model, source, arguments.output, **_corpus_options(arguments))
 
 
 def export(arguments: Namespace) -> None:
@@ -409,7 +407,13 @@ def _input(arguments: Namespace) -> str:
 
 
 def _corpus_options(arguments: Namespace) -> dict[str, Any]:
-    options = _given(arguments, ("batch_size",))
+    options = _given(arguments, ("batch_size", "rejects", "part_format"))
+    from textae.inference.results import is_folder
+
+    if "part_format" in options and not is_folder(arguments.output):
+        raise InputError("--format is for parts in a folder; a file's own extension tells its format")
+    if "rejects" in options and is_folder(arguments.output):
+        raise InputError("--rejects is for a file as output; a folder has files for them of its own")
     if arguments.column is not None:
         options["columns"] = arguments.column
     return options
@@ -444,5 +448,7 @@ def load_model(path: str | None, *, any_code: bool = False, of_numbers: bool = F
         )
 
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if device is not None and torch.accelerator.device_count() > 1:  # each process of a launch has its own
+        device = torch.device(device.type, int(os.environ.get("LOCAL_RANK", "0")))
     wanted = Autoencoder if any_code else CodeAutoencoder if of_numbers else TextAutoencoder
     return wanted.from_pretrained(path, device=device)

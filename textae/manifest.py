@@ -69,7 +69,7 @@ def check_manifest(folder: Path) -> None:
     for name, (size, checksum) in expected.items():
         path = folder / name
         # A manifest speaks of the files beside it and of nothing else.
-        if Path(name).name != name:
+        if name in (".", "..") or Path(name).name != name:
             raise InputError(f'{folder / MANIFEST} names "{name}", which is no file of that folder')
         if not path.is_file():
             raise InputError(f"{path} is missing")

@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from textae.data import formats
+from textae.data import remote
 from textae.data.formats import Record, read_file
 from textae.errors import InputError
 
@@ -157,7 +157,7 @@ def test_files_that_cannot_be_opened(tmp_path, monkeypatch, name, error, part):
     def refuse(*_args, **_named):
         raise error
 
-    monkeypatch.setattr(formats, "open", refuse, raising=False)
+    monkeypatch.setattr(remote, "open", refuse, raising=False)
     monkeypatch.setattr(parquet, "ParquetFile", refuse)
     fails(lambda: read(source), name, part)
 

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from textae.errors import InputError
 from textae.inference import corpus, reconstruct_corpus, summarize_corpus
+from textae.inference.places import writing
 
 
 class FirstWordModel:
@@ -21,6 +22,7 @@ class FirstWordModel:
         decoding = SimpleNamespace(long_documents=long_documents)
         code = SimpleNamespace(is_text=True)
         self.config = SimpleNamespace(max_document_tokens=max_document_tokens, decoding=decoding, code=code)
+        self.engines = ["FirstWord"]
         self.calls = []
 
     def count_tokens(self, texts):
@@ -38,6 +40,12 @@ class FirstWordModel:
 @pytest.fixture
 def model():
     return FirstWordModel()
+
+
+@pytest.fixture(autouse=True)
+def identities(monkeypatch):
+    """What stands in for a model has no weights that could tell it from another."""
+    monkeypatch.setattr(corpus, "model_identity", lambda model: type(model).__name__)
 
 
 @pytest.fixture
@@ -80,7 +88,13 @@ def content(path):
 )
 def test_every_output_format(model, rows, tmp_path, extension, expected, compression):
     output = str(tmp_path / "new" / f"out{extension}{compression}")
-    assert summarize_corpus(model, rows, output) == {"records": 3, "empty": 1, "condensed": 0, "cut": 0}
+    assert summarize_corpus(model, rows, output) == {
+        "records": 3,
+        "empty": 1,
+        "condensed": 0,
+        "cut": 0,
+        "rejected": 0,
+    }
     assert content(output) == expected
     assert os.listdir(tmp_path / "new") == [f"out{extension}{compression}"]
 
@@ -121,7 +135,7 @@ def test_reconstruct_reads_summaries_or_outputs_and_writes_documents(model, tmp_
     source.write_text('{"id": 1, "summary": "one"}\n{"output": "two"}\n{"summary": ""}\n{"text": ""}\n')
     output = str(tmp_path / "b.jsonl")
     counts = reconstruct_corpus(model, str(source), output)
-    assert counts == {"records": 4, "empty": 2, "condensed": 0, "cut": 0}
+    assert counts == {"records": 4, "empty": 2, "condensed": 0, "cut": 0, "rejected": 0}
     expected = [
         '{"id": 1, "document": "one one"}',
         '{"document": "two two"}',
@@ -164,7 +178,7 @@ def test_a_stream_is_not_read_ahead_of_the_model(model, tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "CHUNK", 2)
     read = []
 
-    def endless(_source):
+    def endless(_source, strict):
         for number in range(10**9):
             read.append(number)
             yield corpus.Record({"text": "x"}, f"{number}", plain=True)
@@ -179,7 +193,7 @@ def test_a_stream_is_not_read_ahead_of_the_model(model, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         summarize_corpus(model, "newswire", str(tmp_path / "out.txt"), batch_size=1)
     assert len(read) == 6
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == [".out.txt.partial"]
 
 
 def test_empty_and_long_documents_are_counted_and_warned_about(tmp_path, caplog):
@@ -187,7 +201,7 @@ def test_empty_and_long_documents_are_counted_and_warned_about(tmp_path, caplog)
     source.write_text("a b\n\na b c\n \na b c d\n")
     output = str(tmp_path / "b.txt")
     counts = summarize_corpus(FirstWordModel(2), str(source), output)
-    assert counts == {"records": 5, "empty": 2, "condensed": 0, "cut": 2}
+    assert counts == {"records": 5, "empty": 2, "condensed": 0, "cut": 2, "rejected": 0}
     assert caplog.messages == [
         "2 documents were empty and got an empty summary",
         "2 documents were longer than 2 tokens and cut there",
@@ -203,7 +217,7 @@ def test_documents_that_are_condensed_and_those_that_are_cut_are_told_apart(tmp_
     source.write_text("aa bb.\naa. bb cc\naa bb. cc dd.\naa bb cc\n")
     model = FirstWordModel(2, "select")
     counts = summarize_corpus(model, str(source), output)
-    assert counts == {"records": 4, "empty": 0, "condensed": 2, "cut": 1}
+    assert counts == {"records": 4, "empty": 0, "condensed": 2, "cut": 1, "rejected": 0}
     assert caplog.messages == [
         "2 documents were longer than 2 tokens and condensed to the most central sentences",
         "1 document was longer than 2 tokens and cut there",
@@ -229,7 +243,7 @@ def test_a_progress_bar_only_on_a_terminal(model, lines, tmp_path, capsys, monke
     assert "3 records" in capsys.readouterr().err
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(model, tmp_path, monkeypatch):
+def test_a_failure_leaves_the_old_file_and_what_was_done(model, tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "CHUNK", 1)
     source, output = tmp_path / "a.jsonl", tmp_path / "b.parquet"
     source.write_text('{"text": "x"}\n{"text": \n')
@@ -238,7 +252,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(model, tmp_path, monkeyp
         summarize_corpus(model, str(source), str(output), batch_size=1)
     assert len(model.calls) == 1
     assert output.read_text() == "old"
-    assert sorted(os.listdir(tmp_path)) == ["a.jsonl", "b.parquet"]
+    assert sorted(os.listdir(tmp_path)) == [".b.parquet.partial", "a.jsonl", "b.parquet"]
 
 
 def test_a_link_keeps_pointing_to_the_file_that_is_replaced(model, lines, tmp_path):
@@ -299,7 +313,7 @@ def test_a_full_disk_is_one_sentence_and_a_closed_pipe_is_nobodys_mistake():
         (OSError(28, "No space left on device"), InputError),
         (BrokenPipeError(), BrokenPipeError),
     ]:
-        with pytest.raises(expected) as caught, corpus._writing("out.txt"):
+        with pytest.raises(expected) as caught, writing("out.txt"):
             raise error
         if expected is InputError:
             assert str(caught.value).startswith("out.txt cannot be written (No space left on device)")

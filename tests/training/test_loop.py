@@ -260,7 +260,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_gives_the_log_back(tmp_path
     warmup = {"steps": 6, "learning_rate": 1e30, "warmup_steps": 0}
     config = make_config(tmp_path, warmup=warmup, optimizer={"most_skipped_steps": 2})
     with pytest.raises(
-        InputError, match=r"broke down at step [34] \(.*loss/encoder.* are not finite, 2 steps in a row\); lower"
+        InputError,
+        match=r"broke down at step [34] \(.*loss/encoder.* are not finite, 2 steps in a row\); lower",
     ) as error:
         train(config)
     assert "\n" not in str(error.value)

@@ -1,8 +1,9 @@
 """Documents, human sentences and pairs: from files, globs, standard input, the Hub or the embedded corpus.
 
-A source is a string: ``news.jsonl.gz``, ``"corpus/*.txt"``, ``-`` (standard input: JSON lines if the first
-line begins with ``{``, else one text per line), ``hub:NAME[:CONFIG][@SPLIT]``, or ``newswire[:COUNT]`` and,
-as pairs, ``newswire:train[:COUNT]``, ``newswire:valid[:COUNT]`` and ``newswire:test[:COUNT]``.
+A source is a string: ``news.jsonl.gz``, ``"corpus/*.txt"``, ``s3://bucket/news.parquet`` (any URL that fsspec
+knows), ``-`` (standard input: JSON lines if the first line begins with ``{``, else one text per line),
+``hub:NAME[:CONFIG][@SPLIT]``, or ``newswire[:COUNT]`` and, as pairs, ``newswire:train[:COUNT]``,
+``newswire:valid[:COUNT]`` and ``newswire:test[:COUNT]``.
 """
 
 import glob
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from textae.config import NormalizationConfig
+from textae.data import remote
 from textae.data.formats import Record, check_file, read_file, read_standard_input
 from textae.data.normalization import normalize
 from textae.errors import InputError
@@ -64,21 +66,24 @@ def expand_sources(sources: Iterable[str]) -> list[str]:
     return expanded
 
 
-def read_records(source: str, *, kind: Kind = "documents", streaming: bool = True) -> Iterator[Record]:
+def read_records(
+    source: str, *, kind: Kind = "documents", streaming: bool = True, strict: bool = True
+) -> Iterator[Record]:
     """Yield the records of one source (of every file, if it is a glob) in their order, nothing dropped.
 
+    Unless ``strict``, a record that cannot be read comes with an ``error`` and does not stop the others.
     ``kind`` says what plain ``newswire`` stands for: its stories or its headlines. ``streaming`` only
     matters to the Hub: whether the data set is downloaded first.
     """
     for name in expand_sources([source]):
         if name == "-":
-            yield from read_standard_input()
+            yield from read_standard_input(strict=strict)
         elif name.startswith("hub:"):
             yield from _read_hub(name, streaming)
         elif _is_newswire(name):
             yield from _read_newswire(name, kind)
         else:
-            yield from read_file(name)
+            yield from read_file(name, strict=strict)
 
 
 def read_texts(
@@ -224,6 +229,8 @@ def _is_local(source: str) -> bool:
 
 
 def _expand_path(path: str) -> list[str]:
+    if remote.is_url(path):
+        return remote.expand(path)
     # A file whose own name holds a bracket is taken as it is.
     if os.path.exists(path) or not glob.has_magic(path):
         return [path]

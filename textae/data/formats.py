@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textae.data import remote
 from textae.errors import InputError, nearest
 
 FORMATS = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 KNOWN_FORMATS = ", ".join(FORMATS) + " (all but the last also with .gz)"
 STANDARD_INPUT = "standard input"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UNDECODED = re.compile("[\udc80-\udcff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -26,12 +28,14 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 class Record:
     """One record of a source: its fields, and where it stands, such as ``"news.jsonl:12"``.
 
-    A ``plain`` record is a line of text; its field is called ``text`` and stands for any column.
+    A ``plain`` record is a line of text; its field is called ``text`` and stands for any column. A record
+    that could not be read has no fields, and an ``error``: the sentence that a person would be told.
     """
 
     fields: dict[str, Any]
     where: str
     plain: bool = False
+    error: str | None = None
 
     @property
     def id(self) -> Any:
@@ -63,6 +67,8 @@ class Record:
         return isinstance(self._pick(list(columns))[1], list)
 
     def _pick(self, columns: list[str]) -> tuple[str, Any]:
+        if self.error is not None:
+            raise InputError(self.error)
         if self.plain:
             return "text", self.fields["text"]
         present = [column for column in columns if column in self.fields]
@@ -97,7 +103,11 @@ def file_format(path: str) -> tuple[str, bool]:
 
 
 def check_file(path: str) -> None:
-    """Raise :class:`InputError` unless ``path`` is a file of a known format."""
+    """Raise :class:`InputError` unless ``path``, which may be a URL, is a file of a known format."""
+    if remote.is_url(path):
+        file_format(path)
+        remote.check(path)
+        return
     if os.path.isdir(path):
         raise InputError(
             f"{path} is a folder: name a file in it or a pattern such as {Path(path) / '*.jsonl'}"
@@ -110,19 +120,23 @@ def check_file(path: str) -> None:
     file_format(path)
 
 
-def read_file(path: str) -> Iterator[Record]:
+def read_file(path: str, *, strict: bool = True) -> Iterator[Record]:
     """Yield the records of one file in their order; blank lines of a text file are records as well.
 
     Raises :class:`InputError` for a file that is missing, empty, unreadable or broken, naming the line.
+    Unless ``strict``, a record that cannot be read is one with an ``error``, and the others follow it.
     """
     check_file(path)
     suffix, compressed = file_format(path)
     try:
-        if suffix == ".parquet":
-            yield from _read_parquet(path)
-            return
-        with gzip.open(path, "rb") if compressed else open(path, "rb") as stream:
-            yield from _PARSERS[suffix](_decode(stream, path), path)
+        with remote.open_to_read(path) as stream:
+            if suffix == ".parquet":
+                yield from _read_parquet(stream, path)
+            elif compressed:
+                with gzip.open(stream, "rb") as unpacked:
+                    yield from _parsed(_decode(unpacked, path), path, suffix, strict)
+            else:
+                yield from _parsed(_decode(stream, path), path, suffix, strict)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path} is not a complete gzip file ({error}): compress it again") from error
     except PermissionError as error:
@@ -131,38 +145,58 @@ def read_file(path: str) -> Iterator[Record]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def read_standard_input() -> Iterator[Record]:
+def read_standard_input(*, strict: bool = True) -> Iterator[Record]:
     """Yield records from standard input: JSON lines if the first begins with ``{``, else lines of text."""
     lines = _decode(sys.stdin.buffer, STANDARD_INPUT)
     first = next(lines)
-    parse = _parse_json_lines if first.lstrip().startswith("{") else _parse_text
-    yield from parse(itertools.chain([first], lines), STANDARD_INPUT)
+    suffix = ".jsonl" if first.lstrip().startswith("{") else ".txt"
+    yield from _parsed(itertools.chain([first], lines), STANDARD_INPUT, suffix, strict)
+
+
+def _parsed(lines: Iterable[str], name: str, suffix: str, strict: bool) -> Iterator[Record]:
+    for record in _PARSERS[suffix](lines, name):
+        if strict and record.error is not None:
+            raise InputError(record.error)
+        yield record
 
 
 def _decode(stream: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yield lines; bytes that are no UTF-8 are in them as surrogates, which no valid UTF-8 has."""
     number = 0
     for number, line in enumerate(stream, start=1):
         if number == 1:
             line = line.removeprefix(_BYTE_ORDER_MARK)
-        try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            place = f"byte {error.start + 1} of the line"
-            raise InputError(f"{name}:{number} is not valid UTF-8 ({place}): convert it to UTF-8") from error
+        yield line.decode("utf-8", "surrogateescape")
     if number == 0:
         raise InputError(f"{name} is empty: give at least one line")
 
 
+def _undecoded(line: str, where: str) -> Record | None:
+    """A record that tells of bytes in ``line`` that are no UTF-8, or None if it has none."""
+    if line.isascii() or not (found := _UNDECODED.search(line)):
+        return None
+    place = f"byte {len(line[: found.start()].encode('utf-8')) + 1} of the line"
+    return Record({}, where, error=f"{where} is not valid UTF-8 ({place}): convert it to UTF-8")
+
+
 def _parse_text(lines: Iterable[str], name: str) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
-        yield Record({"text": line.rstrip("\r\n")}, f"{name}:{number}", plain=True)
+        where = f"{name}:{number}"
+        yield _undecoded(line, where) or Record({"text": line.rstrip("\r\n")}, where, plain=True)
 
 
 def _parse_json_lines(lines: Iterable[str], name: str) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{name}:{number}"
-            yield _json_record(_load_json(line.strip(), where), where)
+            yield _undecoded(line, where) or _json_line(line.strip(), where)
+
+
+def _json_line(line: str, where: str) -> Record:
+    try:
+        return _json_record(_load_json(line, where), where)
+    except InputError as error:
+        return Record({}, where, error=str(error))
 
 
 def _parse_json(lines: Iterable[str], name: str) -> Iterator[Record]:
@@ -176,7 +210,13 @@ def _parse_json(lines: Iterable[str], name: str) -> Iterator[Record]:
     if not head[-1].lstrip().startswith("["):
         yield from _parse_json_lines(lines, name)
         return
-    for number, value in enumerate(_load_json("".join(lines), name), start=1):
+    # One array is one value: what is wrong anywhere in it leaves nothing to go on with.
+    whole = list(lines)
+    for number, line in enumerate(whole, start=1):
+        if (broken := _undecoded(line, f"{name}:{number}")) is not None:
+            yield broken
+            return
+    for number, value in enumerate(_load_json("".join(whole), name), start=1):
         yield _json_record(value, f"{name}:item {number}")
 
 
@@ -208,38 +248,42 @@ def _parse_separated(lines: Iterable[str], name: str, delimiter: str) -> Iterato
     header: list[str] | None = None
     line = 1
     while True:
+        where, row = f"{name}:{line}", None
         try:
             row = next(rows, None)
+            if row is None:
+                return
+            bad = next((found for field in row if (found := _undecoded(field, where))), None)
         except csv.Error as error:
-            raise InputError(
-                f"{name}:{line} is not valid {_TABLE_NAMES[delimiter]} ({error}): correct it"
-            ) from error
-        where, line = f"{name}:{line}", rows.line_num + 1
-        if row is None:
-            return
-        if not row:
+            reason = f"{where} is not valid {_TABLE_NAMES[delimiter]} ({error}): correct it"
+            bad = Record({}, where, error=reason)
+        line = rows.line_num + 1
+        if row is not None and not row:
             continue
         if header is None:
+            if bad is not None or row is None:
+                raise InputError(bad.error if bad is not None and bad.error else f"{where} is no header")
             header = row
             if len(set(header)) < len(header) or not all(header):
                 raise InputError(f"{where} is no header: the first line must name every column once")
+        elif bad is not None or row is None:
+            yield bad or Record({}, where, error=f"{where} cannot be read")
         elif len(row) != len(header):
-            raise InputError(
-                f"{where} has {len(row)} fields but the header names {len(header)} columns: correct it"
-            )
+            told = f"{where} has {len(row)} fields but the header names {len(header)} columns: correct it"
+            yield Record({}, where, error=told)
         else:
             yield Record(dict(zip(header, row, strict=True)), where)
 
 
-def _read_parquet(path: str) -> Iterator[Record]:
+def _read_parquet(stream: Any, path: str) -> Iterator[Record]:
     import pyarrow
     from pyarrow import parquet
 
-    if os.path.getsize(path) == 0:
+    if remote.size(path) == 0:
         raise InputError(f"{path} is empty: give at least one line")
     number = 0
     try:
-        with parquet.ParquetFile(path) as table:
+        with parquet.ParquetFile(stream) as table:
             for batch in table.iter_batches(batch_size=1024):
                 for fields in batch.to_pylist():
                     number += 1

@@ -1,32 +1,32 @@
 """Summarise a corpus, or restore documents from summaries: a stream in, a stream out, order kept."""
 
-import csv
-import gzip
-import io
-import itertools
+import contextlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any, BinaryIO
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from tqdm import tqdm
 
+from textae.data import remote
 from textae.data.corpus import expand_sources, read_records
 from textae.data.formats import Record, file_format
-from textae.data.long_documents import split_sentences
 from textae.errors import InputError
+from textae.inference.job import Processes, describe_source, model_identity
+from textae.inference.places import writing
+from textae.inference.results import Result, chunks, is_folder
+from textae.inference.rows import row_writer
+from textae.inference.window import Window
 
 CHUNK = 1024
 DOCUMENT_COLUMNS = ("document", "text", "article")
 SUMMARY_COLUMNS = ("summary", "output", "text")
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 logger = logging.getLogger(__name__)
-Row = tuple[Any, str]  # id or None, text written for the record
 
 
 def summarize_corpus(
@@ -36,28 +36,53 @@ def summarize_corpus(
     *,
     columns: Sequence[str] = DOCUMENT_COLUMNS,
     batch_size: int = 64,
+    rejects: str | None = None,
+    part_format: str = "jsonl",
     **decoding: Any,
 ) -> dict[str, int]:
     """Write a summary for every document of ``source`` to ``output``, one for each, in the same order.
 
     ``source`` is any source of :mod:`textae.data.corpus`. The extension of ``output`` names its format:
     ``.txt`` one summary per line, ``.jsonl`` objects with ``id`` (if any) and ``summary``, ``.csv``, ``.tsv``
-    and ``.parquet`` those columns; ``-`` prints lines of text for plain text and JSON lines otherwise. A file
-    appears under its name only when it is complete. Further arguments go to ``model.summarize``.
+    and ``.parquet`` those columns; ``-`` prints lines of text for plain text and JSON lines otherwise.
+
+    A folder (one that is there, or a name that ends in ``/``) gets ``part-00000-of-00001.jsonl`` and so on,
+    one part for each process of a launch, whose rows follow each other from part to part, and a
+    ``manifest.json``; ``part_format`` is then that of the parts. Input and output may be URLs of anything
+    that fsspec knows.
+
+    A file appears under its name only when it is complete. Until then finished windows of 1,024 records are
+    kept beside it (``.NAME.partial``), and the same call goes on from there, to the same bytes; if model,
+    input or settings have changed, it starts anew. Reading from standard input or printing is done in one go.
+
+    A record that cannot be used stops the work, unless ``rejects`` names a file of JSON lines (``position``,
+    ``where``, ``reason``) or the output is a folder, which has ``rejects-...`` files of its own: the record
+    then gets an empty summary. Further arguments go to ``model.summarize``.
 
     Empty documents get empty summaries, and documents of more than ``model.config.max_document_tokens``
     tokens are condensed to their most central sentences by the model or, if
     ``model.config.decoding.long_documents`` says so or there is one sentence only, cut there; warnings
-    say how many. Returns the counts ``records``, ``empty``, ``condensed`` and ``cut``. Raises
+    say how many. Returns the counts ``records``, ``empty``, ``condensed``, ``cut`` and ``rejected``. Raises
     :class:`InputError` for bad input and, before any model work, for an output that cannot be written.
     """
 
     def write(texts: list[str]) -> list[str]:
         return model.summarize(texts, batch_size=batch_size, **decoding)
 
-    selects = model.config.decoding.long_documents == "select"
-    names = ("document", "summary")
-    return transform(model, write, source, output, columns, batch_size, names, selects)
+    return transform(
+        model,
+        write,
+        source,
+        output,
+        columns,
+        batch_size,
+        names=("document", "summary"),
+        selects=model.config.decoding.long_documents == "select",
+        # Engines round differently: what one has written is not joined to what another writes.
+        settings={**decoding, "engines": model.engines},
+        rejects=rejects,
+        part_format=part_format,
+    )
 
 
 def reconstruct_corpus(
@@ -67,6 +92,8 @@ def reconstruct_corpus(
     *,
     columns: Sequence[str] | None = None,
     batch_size: int = 64,
+    rejects: str | None = None,
+    part_format: str = "jsonl",
     **decoding: Any,
 ) -> dict[str, int]:
     """Write the document that ``model.reconstruct`` restores from every summary of ``source`` to ``output``.
@@ -81,7 +108,18 @@ def reconstruct_corpus(
     def write(texts: list[str]) -> list[str]:
         return model.reconstruct(texts, batch_size=batch_size, **decoding)
 
-    return transform(model, write, source, output, columns, batch_size, names=(read, "document"))
+    return transform(
+        model,
+        write,
+        source,
+        output,
+        columns,
+        batch_size,
+        names=(read, "document"),
+        settings=decoding,
+        rejects=rejects,
+        part_format=part_format,
+    )
 
 
 def transform(
@@ -91,50 +129,84 @@ def transform(
     output: str,
     columns: Sequence[str] = DOCUMENT_COLUMNS,
     batch_size: int = 64,
+    *,
     names: tuple[str, str] = ("document", "document"),
     selects: bool = False,
+    settings: dict[str, Any] | None = None,
+    rejects: str | None = None,
+    part_format: str = "jsonl",
 ) -> dict[str, int]:
     """Read ``names[0]`` from ``source``, let ``write`` make ``names[1]`` of it, save that to ``output``.
 
-    With ``selects``, what is too long for the model is condensed where it has several sentences.
+    With ``selects``, what is too long for the model is condensed where it has several sentences. ``settings``
+    are all that ``write`` depends on besides the model; where they change, earlier work is of no use.
     """
-    counts = {"records": 0, "empty": 0, "condensed": 0, "cut": 0}
-    limit = model.config.max_document_tokens
-    _check_output(source, output)
-    with ExitStack() as stack:
-        stream = stack.enter_context(_open_output(output))
-        records = read_records(source)
-        bar = stack.enter_context(tqdm(unit=" records", disable=not sys.stderr.isatty()))
-        save: Callable[[list[Row]], None] | None = None
-        for chunk in chunks(records, max(CHUNK, batch_size)):
-            if save is None:
-                save = stack.enter_context(_writer(output, stream, names[1], chunk))
-            texts = [record.text(columns) for record in chunk]
-            filled = [text for text in texts if text.strip()]
-            counts["records"] += len(texts)
-            counts["empty"] += len(texts) - len(filled)
-            if filled:
-                lengths = zip(filled, model.count_tokens(filled), strict=True)
-                long = [text for text, length in lengths if length > limit]
-                several = sum(len(split_sentences(text)) > 1 for text in long) if selects else 0
-                counts["condensed"] += several
-                counts["cut"] += len(long) - several
-            written = iter(write(filled) if filled else [])
-            results = [" ".join(next(written).split()) if text.strip() else "" for text in texts]
-            with _writing(output):
-                save([(record.id, result) for record, result in zip(chunk, results, strict=True)])
-            bar.update(len(chunk))
-        if save is None:
-            raise InputError(f"{source} holds no records: give at least one")
-    if counts["empty"]:
-        logger.warning("%s", _say(counts["empty"], names[0], f"empty and got an empty {names[1]}"))
-    longer = f"longer than {limit} tokens and"
-    if counts["condensed"]:
-        what = f"{longer} condensed to the most central sentences"
-        logger.warning("%s", _say(counts["condensed"], names[0], what))
-    if counts["cut"]:
-        logger.warning("%s", _say(counts["cut"], names[0], f"{longer} cut there"))
+    processes = Processes.of_launch()
+    _check_output(source, output, rejects, processes)
+    strict = rejects is None and not is_folder(output)
+    window = Window(model, write, columns, names[0], selects, max(CHUNK, batch_size), strict)
+    records = read_records(source, strict=strict)
+    if output == "-":
+        if processes.index > 0:
+            return {}
+        counts = _print(window, records, source, names[1], rejects)
+    else:
+        about = {
+            "model": model_identity(model),
+            "input": describe_source(source),
+            "columns": list(columns),
+            "batch_size": batch_size,
+            "strict": strict,
+            "settings": settings or {},
+        }
+        if source == "-":
+            about["once"] = uuid.uuid4().hex  # nobody can tell whether the same texts come again
+        counts = Result(output, part_format, rejects, processes).make(
+            window, source, records, about, names[1]
+        )
+    if processes.index == 0:
+        _warn(counts, names, model.config.max_document_tokens, rejects or f"{output}rejects-*")
     return counts
+
+
+def _print(
+    window: Window, records: Iterable[Record], source: str, field: str, rejects: str | None
+) -> dict[str, int]:
+    """Write to standard output as it comes."""
+    counts: Counter[str] = Counter()
+    told: list[dict[str, Any]] = []
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(tqdm(unit=" records", disable=not sys.stderr.isatty()))
+        save = None
+        for chunk in chunks(records, window.size):
+            segment = window.make(chunk, counts["records"] + 1)
+            if save is None:
+                suffix = ".txt" if segment.plain else ".jsonl"
+                save = stack.enter_context(row_writer(sys.stdout.buffer, suffix, field, segment.with_ids))
+            with writing("-"):
+                save(segment.rows)
+            told += segment.rejects
+            counts.update(segment.counts)
+            bar.update(len(chunk))
+    if not counts:
+        raise InputError(f"{source} holds no records: give at least one")
+    if rejects is not None:
+        from textae.evaluation.files import write_text
+
+        write_text(rejects, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in told))
+    return dict(counts)
+
+
+def _warn(counts: dict[str, int], names: tuple[str, str], limit: int, rejects: str) -> None:
+    longer = f"longer than {limit} tokens and"
+    for kind, what in (
+        ("empty", f"empty and got an empty {names[1]}"),
+        ("condensed", f"{longer} condensed to the most central sentences"),
+        ("cut", f"{longer} cut there"),
+        ("rejected", f"rejected, as {rejects} tells, and got an empty {names[1]}"),
+    ):
+        if counts[kind]:
+            logger.warning("%s", _say(counts[kind], names[0], what))
 
 
 def _say(count: int, name: str, what: str) -> str:
@@ -143,116 +215,20 @@ def _say(count: int, name: str, what: str) -> str:
     return f"1 {name} was {what}" if count == 1 else f"{count} {plural} were {what}"
 
 
-def chunks(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    """Cut records into lists of ``size``, the last of which may be shorter."""
-    iterator = iter(records)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
-
-
-def _check_output(source: str, output: str) -> None:
-    if output == "-":
-        return
-    file_format(output)
-    if os.path.exists(output) and not os.path.isfile(output):
-        raise InputError(f"{output} is no regular file: name another output")
-    if os.path.realpath(output) in (os.path.realpath(name) for name in expand_sources([source])):
-        raise InputError(f"{output} is the input itself: name another output")
-
-
-@contextmanager
-def _writing(output: str) -> Iterator[None]:
-    """Tell a person in one sentence that the output cannot be written."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # whoever reads standard output has had enough: no mistake of the person
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{output} cannot be written ({reason}): name a place that can") from error
-
-
-@contextmanager
-def _open_output(output: str) -> Iterator[BinaryIO]:
-    """Open ``output`` under a temporary name that becomes its own only if the body succeeds."""
-    if output == "-":
-        yield sys.stdout.buffer
-        return
-    # A link keeps pointing where it does; what it points to is replaced.
-    target = Path(os.path.realpath(output))
-    partial = target.with_name(f".{os.getpid()}.partial.{target.name}")
-    try:
-        with ExitStack() as stack:
-            with _writing(output):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                stream: Any = stack.enter_context(open(partial, "wb"))
-                if output.lower().endswith(".gz"):
-                    stream = stack.enter_context(gzip.open(stream, "wb"))
-            yield stream
-            with _writing(output):
-                stack.close()
-        with _writing(output):
-            os.replace(partial, target)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-@contextmanager
-def _writer(
-    output: str, stream: BinaryIO, field: str, first: list[Record]
-) -> Iterator[Callable[[list[Row]], None]]:
-    """Give a function that writes rows to ``stream``; the ``first`` chunk settles what there is to write."""
-    with_ids = any(record.id is not None for record in first)
-    printed = ".txt" if first[0].plain else ".jsonl"
-    suffix = printed if output == "-" else file_format(output)[0]
-    if suffix == ".parquet":
-        with _parquet_writer(stream, field, with_ids) as save_table:
-            yield save_table
-        return
-    if suffix in _DELIMITERS:
-        stream.write(_encode_table([["id", field] if with_ids else [field]], _DELIMITERS[suffix]))
-
-    def save(rows: list[Row]) -> None:
-        stream.write(_encode(rows, suffix, field, with_ids))
-        stream.flush()
-
-    yield save
-
-
-@contextmanager
-def _parquet_writer(stream: BinaryIO, field: str, with_ids: bool) -> Iterator[Callable[[list[Row]], None]]:
-    import pyarrow
-    from pyarrow import parquet
-
-    names = ["id", field] if with_ids else [field]
-    schema = pyarrow.schema([(name, pyarrow.string()) for name in names])
-    with parquet.ParquetWriter(stream, schema) as table:
-
-        def save(rows: list[Row]) -> None:
-            columns: dict[str, list[str | None]] = {field: [text for _, text in rows]}
-            if with_ids:
-                columns["id"] = [None if identity is None else str(identity) for identity, _ in rows]
-            table.write_table(pyarrow.table(columns, schema=schema))
-
-        yield save
-
-
-def _encode(rows: list[Row], suffix: str, field: str, with_ids: bool) -> bytes:
-    if suffix in _DELIMITERS:
-        table = [
-            ["" if identity is None else identity, text] if with_ids else [text] for identity, text in rows
-        ]
-        return _encode_table(table, _DELIMITERS[suffix])
-    if suffix == ".txt":
-        lines = [text for _, text in rows]
-    else:
-        objects = [({} if identity is None else {"id": identity}) | {field: text} for identity, text in rows]
-        lines = [json.dumps(value, ensure_ascii=False, default=str) for value in objects]
-    return "".join(line + "\n" for line in lines).encode("utf-8")
-
-
-def _encode_table(rows: list[list[Any]], delimiter: str) -> bytes:
-    buffer = io.StringIO()
-    csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows(rows)
-    return buffer.getvalue().encode("utf-8")
+def _check_output(source: str, output: str, rejects: str | None, processes: Processes) -> None:
+    if source == "-" and processes.count > 1:
+        raise InputError("standard input reaches one process of a launch only: give --input a file")
+    files = [name for name in (output, rejects) if name not in (None, "-")]
+    read = {os.path.realpath(name) for name in expand_sources([source]) if not remote.is_url(name)}
+    for name in files:
+        assert name is not None
+        if name == output and not is_folder(name):
+            file_format(name)
+        if remote.is_url(name) or is_folder(name):
+            continue
+        with writing(name), contextlib.suppress(FileNotFoundError):
+            os.stat(name)
+        if os.path.exists(name) and not os.path.isfile(name):
+            raise InputError(f"{name} is no regular file: name another output")
+        if os.path.realpath(name) in read:
+            raise InputError(f"{name} is the input itself: name another output")

@@ -228,6 +228,11 @@ class TextAutoencoder(Autoencoder):
         """
         self._writers = load_writers(self, self.folder, engine)
 
+    @property
+    def engines(self) -> list[str]:
+        """Names of what writes the summaries, the most wanted first."""
+        return [writer.name for writer in self._writers or load_writers(self, None, "torch")]
+
     def _writer(self, decoding: Decoding, lengths: list[Lengths]) -> Writer:
         """The first writer that heeds the settings."""
         writers = self._writers or load_writers(self, None, "torch")

@@ -28,6 +28,11 @@ class Writer(ABC):
     """Writes texts for documents: rows of token ids in, rows of token ids out."""
 
     @property
+    def name(self) -> str:
+        """Which engine it is: two may round differently."""
+        return type(self).__name__
+
+    @property
     def workers(self) -> int:
         """So many batches at a time make the best of the machine."""
         return 1

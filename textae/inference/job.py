@@ -1,0 +1,225 @@
+"""Work on a corpus that can be killed at any moment, shared by any number of processes, and continued.
+
+A corpus is read in windows of so many records. What a window gives is a segment: a file that is there whole
+or not at all, and that is the same bytes whichever process wrote it, and when. When all segments are there,
+they are joined to the result.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from textae.data import remote
+from textae.data.corpus import expand_sources
+from textae.errors import InputError
+from textae.inference.places import Place
+from textae.inference.rows import Row
+
+logger = logging.getLogger(__name__)
+JOB = "job.json"
+# So many bytes at either end of a file tell it from another, with its size.
+ENDS = 2**16
+# Seconds between two looks at what other processes have done.
+PATIENCE = 0.2
+
+
+@dataclass
+class Segment:
+    """What came of one window.
+
+    Attributes:
+        rows: id and text of each record, in their order.
+        counts: of records by what happened to them.
+        rejects: position in the corpus (from 1), place and reason of each record that could not be used.
+        with_ids: whether any record had an id.
+        plain: whether the first was a line of text.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    with_ids: bool = False
+    plain: bool = False
+
+    def encode(self) -> bytes:
+        """A line of checksum, and JSON."""
+        body = json.dumps(asdict(self), ensure_ascii=True, default=str).encode("ascii")
+        return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Segment | None":
+        """What :meth:`encode` gave; None if it is anything else, cut short or altered."""
+        checksum, _, body = data.partition(b"\n")
+        if hashlib.sha256(body).hexdigest().encode("ascii") != checksum:
+            return None
+        values = json.loads(body)
+        values["rows"] = [(identity, text) for identity, text in values["rows"]]
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which process of how many this is, as the launcher says."""
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def of_launch(cls) -> "Processes":
+        """Read what ``accelerate launch`` and ``torchrun`` put into the environment."""
+        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def model_identity(model: Any) -> str:
+    """A checksum of everything that a model's texts depend on: settings, weights and tokenizer."""
+    from textae.inference.compression import identity
+
+    settings = json.dumps(asdict(model.config), sort_keys=True, default=str)
+    return hashlib.sha256((settings + identity(model)).encode("utf-8")).hexdigest()
+
+
+def describe_source(source: str) -> list[dict[str, Any]]:
+    """Names of a source's files, with size and a checksum of both ends: changed files show."""
+    described: list[dict[str, Any]] = []
+    for name in expand_sources([source]):
+        about: dict[str, Any] = {"name": name}
+        if name != "-" and not name.startswith(("hub:", "newswire")):
+            size = remote.size(name)
+            digest = hashlib.sha256()
+            with remote.open_to_read(name) as stream:
+                digest.update(stream.read(ENDS))
+                if size > ENDS:
+                    stream.seek(max(ENDS, size - ENDS))
+                    digest.update(stream.read(ENDS))
+            about |= {"bytes": size, "ends": digest.hexdigest()}
+        described.append(about)
+    return described
+
+
+class Job:
+    """Segments in a folder, of which several processes write some each.
+
+    Args:
+        place: the folder.
+        about: everything that the segments depend on; segments of another job are not used.
+        processes: who this is.
+    """
+
+    def __init__(self, place: Place, about: dict[str, Any], processes: Processes):
+        self.place, self.processes = place, processes
+        self.about = json.loads(json.dumps(about, default=str))
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Within, the folder is this job's: what another one left is removed, what this one left is kept.
+
+        Raises:
+            InputError: if the folder cannot be written, or another program is at work in it.
+        """
+        with ExitStack() as stack:
+            if self.processes.index == 0:
+                known = self._known()
+                if known is not None and known != self.about:
+                    logger.info("%s is of another model, input or setting and starts anew.", self.place.root)
+                    self.place.remove_all()
+                if known != self.about:
+                    with self.place.new(JOB) as stream:
+                        stream.write(json.dumps(self.about, indent=2).encode("utf-8"))
+            else:
+                self._wait(lambda: self._known() == self.about)
+            if self.place.system is None:
+                stack.enter_context(self._alone())
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = FileLock(self.place.path(f"process-{self.processes.index}.lock"), blocking=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise InputError(
+                f"{self.place.root}: another process is writing this result; wait for it, or name another "
+                "output."
+            ) from error
+        with lock:
+            yield
+
+    def _known(self) -> Any:
+        data = self.place.read(JOB)
+        try:
+            return None if data is None else json.loads(data)
+        except (ValueError, RecursionError):
+            return {}  # damaged: of no job
+
+    # Segments ------------------------------------------------------------------------------------
+
+    def has(self, number: int) -> bool:
+        """Whether a segment was written, and is whole; a damaged one is said aloud and removed."""
+        name = _segment(number)
+        data = self.place.read(name)
+        if data is None:
+            return False
+        if Segment.decode(data) is not None:
+            return True
+        logger.warning("%s is damaged and is made again.", self.place.show(name))
+        self.place.remove(name)
+        return False
+
+    def save(self, number: int, segment: Segment) -> None:
+        """Write a segment.
+
+        Raises:
+            InputError: if it cannot be written.
+        """
+        with self.place.new(_segment(number)) as stream:
+            stream.write(segment.encode())
+
+    def load(self, number: int) -> Segment:
+        """Read a segment, which another process may still be about to write."""
+        name = _segment(number)
+        self._wait(lambda: self.place.exists(name))
+        segment = Segment.decode(self.place.read(name) or b"")
+        if segment is None:
+            raise InputError(f"{self.place.show(name)} is damaged: run the same command again")
+        return segment
+
+    # Joining -------------------------------------------------------------------------------------
+
+    def finished(self, name: str) -> dict[str, Any] | None:
+        """What was told of a part of the result when it was written."""
+        data = self.place.read(f"{name}.done")
+        try:
+            return None if data is None else dict(json.loads(data))
+        except (ValueError, TypeError):
+            return None
+
+    def finish(self, name: str, about: dict[str, Any]) -> None:
+        """Tell that a part of the result is written."""
+        with self.place.new(f"{name}.done") as stream:
+            stream.write(json.dumps(about).encode("utf-8"))
+
+    def wait_for_part(self, name: str) -> dict[str, Any]:
+        """What was told of a part, which another process may still be writing."""
+        self._wait(lambda: self.finished(name) is not None)
+        return self.finished(name) or {}
+
+    def _wait(self, ready: Callable[[], bool]) -> None:
+        # The launcher ends all processes when one of them fails, so that nobody waits for ever.
+        while not ready():
+            if self.processes.count == 1:
+                raise InputError(
+                    f"{self.place.root}: files of this job have gone; run the same command again"
+                )
+            time.sleep(PATIENCE)
+
+
+def _segment(number: int) -> str:
+    return f"segment-{number:08d}"
