@@ -1,6 +1,7 @@
 """Checkpoints: whole or not there, exact, and refused when they are damaged."""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from textae.errors import InputError
+from textae.manifest import write_manifest
 from textae.training import checkpoint
 from textae.training.checkpoint import (
     checkpoints,
@@ -184,6 +186,7 @@ def make(folder, *steps):
     for step in steps:
         (folder / f"step-{step:06d}").mkdir(parents=True)
         (folder / f"step-{step:06d}" / "state.json").touch()
+        write_manifest(folder / f"step-{step:06d}")
 
 
 def names(folder):
@@ -196,6 +199,47 @@ def test_the_latest_or_a_named_checkpoint_is_found(tmp_path):
     assert find_checkpoint(tmp_path, "latest").name == "step-001000"
     named = tmp_path / "step-000200"
     assert find_checkpoint(tmp_path / "elsewhere", str(named)) == named
+
+
+def test_a_damaged_checkpoint_is_left_out_and_said_aloud(tmp_path, caplog):
+    network, optimizer = trained(0)
+    for step in (2, 4, 6):
+        save_checkpoint(tmp_path / f"step-{step:06d}", network, optimizer, {"step": step})
+    weights = tmp_path / "step-000006" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1  # a bit of a weight: safetensors itself would not notice
+    weights.write_bytes(data)
+    cut(tmp_path / "step-000004" / "optimizer.safetensors")
+    assert find_checkpoint(tmp_path, "latest").name == "step-000002"
+    told = caplog.messages
+    assert f"{weights} was altered" in told[0] and "step-000006 is left out for the one before it" in told[0]
+    assert "optimizer.safetensors has " in told[1]
+    with pytest.raises(InputError, match=r"was altered .*; resume from another checkpoint"):
+        find_checkpoint(tmp_path, str(tmp_path / "step-000006"))
+    (tmp_path / "step-000002" / "state.json").unlink()
+    with pytest.raises(InputError, match="all 3 checkpoints there are damaged; start without --resume"):
+        find_checkpoint(tmp_path, "latest")
+    remove_later_checkpoints(tmp_path, 3)  # the damaged ones go, before a run writes them anew
+    assert names(tmp_path) == ["step-000002"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path, monkeypatch):
+    network, optimizer = trained(0)
+    save_checkpoint(tmp_path / "step-000002", network, optimizer, {"step": 2})
+    before = {path.name: path.read_bytes() for path in (tmp_path / "step-000002").iterdir()}
+
+    def full(tensors, path):
+        with open("/dev/full", "wb", buffering=0) as file:
+            file.write(b"x")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(
+        InputError, match=r"cannot be written \(no space left on device\); make room there and"
+    ):
+        save_checkpoint(tmp_path / "step-000004", network, optimizer, {"step": 4})
+    assert names(tmp_path) == ["step-000002"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "step-000002").iterdir()} == before
 
 
 def test_no_checkpoint_is_told(tmp_path):

@@ -303,15 +303,18 @@ class Training(ABC):
         at_once = RowsAtOnce(self.config.optimizer.rows_at_once, rows, self.accelerator.num_processes)
         while True:
             try:
-                phase, loss, metrics, texts = self.losses(batch, at_once.now)
-                self.optimizer.zero_grad()
-                self.accelerator.backward(loss)
-                return phase, metrics, texts
+                return self._backward_from(batch, at_once.now)
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
             # Only here, where the error and with it the tensors of its frames have gone.
             at_once.reduce(self.step + 1)
+
+    def _backward_from(self, batch: Any, at_once: int | None) -> tuple[str, dict[str, float], list[str]]:
+        phase, loss, metrics, texts = self.losses(batch, at_once)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        return phase, metrics, texts
 
     # The whole run -------------------------------------------------------------------------------
 

@@ -8,9 +8,14 @@ from textae.errors import InputError
 from textae.training.metrics import logger
 
 
+# What libraries below PyTorch say on a CPU: oneDNN of its kernels, C++ of anything.
+_NO_MEMORY = ("could not create a primitive", "could not execute a primitive", "std::bad_alloc")
+
+
 def ran_out_of_memory(error: Exception) -> bool:
     """Whether an operation failed because there was no memory left, on a GPU or a CPU."""
-    return isinstance(error, MemoryError) or should_reduce_batch_size(error)
+    told = isinstance(error, MemoryError) or should_reduce_batch_size(error)
+    return told or any(text in str(error) for text in _NO_MEMORY)
 
 
 class RowsAtOnce:
