@@ -133,7 +133,7 @@ def large_batch(tmp_path, make_recipe):
 def test_a_batch_too_large_for_the_memory_is_taken_in_parts(large_batch):
     trained = train_within(600, large_batch)
     assert trained.returncode == 0, trained.stderr
-    assert "step 1: memory ran out and the batch is taken 128 rows at a time" in trained.stderr
+    assert "step 1: memory ran out and the batch is taken 128 rows at a time" in trained.stdout
 
 
 def test_memory_that_holds_no_row_is_told(large_batch):
