@@ -1,6 +1,7 @@
 """The ``textae`` command: parse, call, print. Nothing heavy is imported before the arguments are right."""
 
 import argparse
+import errno
 import logging
 import os
 import re
@@ -12,6 +13,9 @@ from typing import Any, NoReturn
 from textae import __version__, arguments, code_commands, commands
 from textae.errors import InputError, Interrupted, nearest
 from textae.settings import settings
+
+# A disk that is full or broken is no mistake of the program, wherever it is met.
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,9 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno not in _STORAGE:
                 raise
-            print(f"textae: error: {error.filename}: {error.strerror}", file=sys.stderr)
+            where = error.filename or "a file"
+            print(f"textae: error: {where} cannot be used ({error.strerror})", file=sys.stderr)
             return 2
         except Interrupted as stop:
             print(f"textae: {stop}", file=sys.stderr)

@@ -66,21 +66,23 @@ def not_written(folder: Path, error: Exception) -> InputError:
     if os.strerror(errno.ENOSPC) in reason:
         reason = os.strerror(errno.ENOSPC)
     return InputError(
-        f"{folder}: the checkpoint cannot be written ({reason.lower()}); make room there and "
-        "--resume latest, earlier checkpoints are untouched."
+        f"{folder} cannot be written ({reason.lower()}); make room there and --resume latest, earlier "
+        "checkpoints are untouched."
     )
 
 
 def save_checked(model: Any, folder: Path) -> None:
-    """Write a model that a run will need again, with checksums.
+    """Write a model or tokenizer that a run will need again, with checksums.
 
     Raises:
         InputError: if it cannot be written.
     """
-    model.save_pretrained(folder)
     try:
+        model.save_pretrained(folder)
         write_manifest(folder)
-    except OSError as error:
+    except InputError:
+        raise
+    except Exception as error:  # a tokenizer's own library has no kind of error for a full disk
         raise not_written(folder, error) from error
 
 

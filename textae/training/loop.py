@@ -15,7 +15,7 @@ from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
 from textae.data.corpus import Pair, read_texts
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
-from textae.manifest import require_whole, write_manifest
+from textae.manifest import require_whole
 from textae.models.base import Autoencoder
 from textae.settings import save_config
 from textae.training.checkpoint import (
@@ -231,8 +231,7 @@ class Training(ABC):
             tokenizer = train_tokenizer(self.training_texts(), settings.vocabulary_size, settings.held_out)
         self.vocabulary = vocabulary_of(tokenizer)
         if self.is_main and name != str(saved):  # which other processes may be reading just now
-            tokenizer.save_pretrained(saved)
-            write_manifest(saved)
+            save_checked(tokenizer, saved)
 
     def model_config(self) -> AutoencoderConfig:
         """What the model will know of itself."""

@@ -7,7 +7,6 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from textae.errors import InputError
 from textae.training.metrics import logger
 
-
 # What libraries below PyTorch say on a CPU: oneDNN of its kernels, C++ of anything.
 _NO_MEMORY = ("could not create a primitive", "could not execute a primitive", "std::bad_alloc")
 
