@@ -50,7 +50,7 @@ def scaling_table(report: Report) -> list[str]:
     """Seconds at each size, and the exponent."""
     rows = [["cost against", "sizes", "seconds", "exponent", "fit"]]
     for name, law in report.items():
-        if "exponent" in law:
+        if isinstance(law, dict) and "exponent" in law:
             rows.append(
                 [
                     name,
