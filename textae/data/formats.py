@@ -1,5 +1,6 @@
 """Records out of one file or standard input, with the file and line of each for whoever must correct it."""
 
+import codecs
 import csv
 import gzip
 import itertools
@@ -9,17 +10,23 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from textae.data import remote
-from textae.errors import InputError, nearest
+from textae.data.json_text import DECODER, BrokenArrayError, JsonArray, is_too_deep, why
+from textae.errors import InputError, nearest, reason
 
 FORMATS = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 KNOWN_FORMATS = ", ".join(FORMATS) + " (all but the last also with .gz)"
 STANDARD_INPUT = "standard input"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# In bytes: no document is so long, and a compressed file can hold a line that no memory can.
+LONGEST_RECORD = 2**26
+_LONGEST = f"{LONGEST_RECORD // 2**20} MiB"
+_PIECE = 2**16
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -123,20 +130,23 @@ def check_file(path: str) -> None:
 def read_file(path: str, *, strict: bool = True) -> Iterator[Record]:
     """Yield the records of one file in their order; blank lines of a text file are records as well.
 
+    Of text, JSON and tables only one record at a time is in memory, however large a file is or was before it
+    was compressed; a record of more than ``LONGEST_RECORD`` bytes is refused.
+
     Raises :class:`InputError` for a file that is missing, empty, unreadable or broken, naming the line.
     Unless ``strict``, a record that cannot be read is one with an ``error``, and the others follow it.
     """
     check_file(path)
     suffix, compressed = file_format(path)
     try:
-        with remote.open_to_read(path) as stream:
+        with ExitStack() as stack:
+            stream = stack.enter_context(remote.open_to_read(path))
             if suffix == ".parquet":
                 yield from _read_parquet(stream, path)
-            elif compressed:
-                with gzip.open(stream, "rb") as unpacked:
-                    yield from _parsed(_decode(unpacked, path), path, suffix, strict)
-            else:
-                yield from _parsed(_decode(stream, path), path, suffix, strict)
+                return
+            if compressed:
+                stream = stack.enter_context(gzip.open(stream, "rb"))
+            yield from _checked(_parsed(_pieces(stream), path, suffix), strict)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path} is not a complete gzip file ({error}): compress it again") from error
     except PermissionError as error:
@@ -147,129 +157,183 @@ def read_file(path: str, *, strict: bool = True) -> Iterator[Record]:
 
 def read_standard_input(*, strict: bool = True) -> Iterator[Record]:
     """Yield records from standard input: JSON lines if the first begins with ``{``, else lines of text."""
-    lines = _decode(sys.stdin.buffer, STANDARD_INPUT)
-    first = next(lines)
-    suffix = ".jsonl" if first.lstrip().startswith("{") else ".txt"
-    yield from _parsed(itertools.chain([first], lines), STANDARD_INPUT, suffix, strict)
+    pieces = _pieces(sys.stdin.buffer)
+    first = next(pieces, b"")
+    suffix = ".jsonl" if first.lstrip().startswith(b"{") else ".txt"
+    yield from _checked(
+        _parsed(itertools.chain([first] if first else [], pieces), STANDARD_INPUT, suffix), strict
+    )
 
 
-def _parsed(lines: Iterable[str], name: str, suffix: str, strict: bool) -> Iterator[Record]:
-    for record in _PARSERS[suffix](lines, name):
+def _checked(records: Iterator[Record], strict: bool) -> Iterator[Record]:
+    for record in records:
         if strict and record.error is not None:
             raise InputError(record.error)
         yield record
 
 
-def _decode(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """Yield lines; bytes that are no UTF-8 are in them as surrogates, which no valid UTF-8 has."""
-    number = 0
-    for number, line in enumerate(stream, start=1):
-        if number == 1:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
-        yield line.decode("utf-8", "surrogateescape")
-    if number == 0:
+def _parsed(pieces: Iterator[bytes], name: str, suffix: str) -> Iterator[Record]:
+    if suffix == ".json":
+        yield from _parse_json(pieces, name)
+    else:
+        yield from _PARSERS[suffix](_lines(pieces, name), name)
+
+
+def _pieces(stream: Any) -> Iterator[bytes]:
+    """The lines of a binary stream, those that are longer than a piece in several; no byte order mark."""
+    if first := stream.readline(_PIECE):
+        yield first.removeprefix(codecs.BOM_UTF8)
+    yield from iter(partial(stream.readline, _PIECE), b"")
+
+
+def _lines(pieces: Iterable[bytes], name: str, skipped: int = 0) -> Iterator[str | None]:
+    """Whole lines as text, None for those that are too long; ``skipped`` ones were empty.
+
+    Bytes that are no UTF-8 are surrogates in it, which no valid UTF-8 has.
+    """
+    empty = skipped == 0
+    for line in _whole(pieces):
+        empty = False
+        yield None if line is None else line.decode("utf-8", "surrogateescape")
+    if empty:
         raise InputError(f"{name} is empty: give at least one line")
 
 
-def _undecoded(line: str, where: str) -> Record | None:
-    """A record that tells of bytes in ``line`` that are no UTF-8, or None if it has none."""
+def _whole(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
+    parts: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size <= LONGEST_RECORD:
+            parts.append(piece)
+        else:
+            parts = []
+        if piece.endswith(b"\n"):
+            yield b"".join(parts) if size <= LONGEST_RECORD else None
+            parts, size = [], 0
+    if size:
+        yield b"".join(parts) if size <= LONGEST_RECORD else None
+
+
+def _unreadable(line: str | None, where: str) -> Record | None:
+    """A record that tells what is wrong with a line, or None if it is sound."""
+    if line is None:
+        return Record({}, where, error=f"{where} is longer than {_LONGEST}: break it into several lines")
     if line.isascii() or not (found := _UNDECODED.search(line)):
         return None
     place = f"byte {len(line[: found.start()].encode('utf-8')) + 1} of the line"
     return Record({}, where, error=f"{where} is not valid UTF-8 ({place}): convert it to UTF-8")
 
 
-def _parse_text(lines: Iterable[str], name: str) -> Iterator[Record]:
+def _parse_text(lines: Iterable[str | None], name: str) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         where = f"{name}:{number}"
-        yield _undecoded(line, where) or Record({"text": line.rstrip("\r\n")}, where, plain=True)
+        yield _unreadable(line, where) or Record({"text": (line or "").rstrip("\r\n")}, where, plain=True)
 
 
-def _parse_json_lines(lines: Iterable[str], name: str) -> Iterator[Record]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            where = f"{name}:{number}"
-            yield _undecoded(line, where) or _json_line(line.strip(), where)
+def _parse_json_lines(lines: Iterable[str | None], name: str, skipped: int = 0) -> Iterator[Record]:
+    for number, line in enumerate(lines, start=skipped + 1):
+        where = f"{name}:{number}"
+        if unreadable := _unreadable(line, where):
+            yield unreadable
+        elif text := (line or "").strip():
+            try:
+                yield _json_record(DECODER.decode(text), text, where)
+            except InputError as error:
+                yield Record({}, where, error=str(error))
+            except (ValueError, RecursionError) as error:
+                told = f"{where} is not valid JSON ({why(error)}): correct or remove it"
+                yield Record({}, where, error=told)
 
 
-def _json_line(line: str, where: str) -> Record:
-    try:
-        return _json_record(_load_json(line, where), where)
-    except InputError as error:
-        return Record({}, where, error=str(error))
-
-
-def _parse_json(lines: Iterable[str], name: str) -> Iterator[Record]:
+def _parse_json(pieces: Iterator[bytes], name: str) -> Iterator[Record]:
     """Parse JSON lines, or one array of objects."""
-    head = []
-    for line in lines:
-        head.append(line)
-        if line.strip():
+    first, skipped = None, 0
+    for first in pieces:
+        if first.strip():
             break
-    lines = itertools.chain(head, lines)
-    if not head[-1].lstrip().startswith("["):
-        yield from _parse_json_lines(lines, name)
+        skipped += first.endswith(b"\n")
+    if first is None:
+        raise InputError(f"{name} is empty: give at least one line")
+    pieces = itertools.chain([first], pieces)
+    if not first.lstrip().startswith(b"["):
+        yield from _parse_json_lines(_lines(pieces, name, skipped), name, skipped)
         return
-    # One array is one value: what is wrong anywhere in it leaves nothing to go on with.
-    whole = list(lines)
-    for number, line in enumerate(whole, start=1):
-        if (broken := _undecoded(line, f"{name}:{number}")) is not None:
-            yield broken
-            return
-    for number, value in enumerate(_load_json("".join(whole), name), start=1):
-        yield _json_record(value, f"{name}:item {number}")
-
-
-def _load_json(text: str, where: str) -> Any:
+    array = JsonArray(_decode(pieces, name, skipped), LONGEST_RECORD)
     try:
-        value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        place = (
-            f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) and error.lineno > 1 else ""
-        )
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deeply nested"
-        raise InputError(f"{where} is not valid JSON{place} ({reason}): correct or remove it") from error
+        for number, (value, text) in enumerate(array.items(), start=1):
+            yield _json_record(value, text, f"{name}:item {number}")
+    except BrokenArrayError as error:
+        line = skipped + error.line
+        place = f" at line {line}" if line > 1 else ""
+        raise InputError(f"{name} is not valid JSON{place} ({error}): correct or remove it") from error
+
+
+def _decode(pieces: Iterable[bytes], name: str, skipped: int) -> Iterator[str]:
+    """The text of pieces that may end in the middle of a character."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line = skipped + 1
+    try:
+        for piece in pieces:
+            yield decoder.decode(piece)
+            line += piece.endswith(b"\n")
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}:{line} is not valid UTF-8: convert it to UTF-8") from error
+
+
+def _json_record(value: Any, text: str, where: str) -> Record:
+    if not isinstance(value, dict):
+        raise InputError(f'{where} is JSON but no object: write it as {{"document": "..."}}')
+    if is_too_deep(value):
+        raise InputError(f"{where} is not valid JSON (too deeply nested): correct or remove it")
     if _SURROGATE_ESCAPE.search(text):
         # Half of an escaped surrogate pair cannot be written as UTF-8 again; it becomes a question mark.
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8"))
-    return value
-
-
-def _json_record(value: Any, where: str) -> Record:
-    if not isinstance(value, dict):
-        raise InputError(f'{where} is JSON but no object: write it as {{"document": "..."}}')
     return Record(value, where)
 
 
-def _parse_separated(lines: Iterable[str], name: str, delimiter: str) -> Iterator[Record]:
+def _parse_separated(lines: Iterable[str | None], name: str, delimiter: str) -> Iterator[Record]:
     # The largest limit that fits a C long everywhere; the default refuses fields over 128 KiB.
     csv.field_size_limit(2**31 - 1)
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] | None = None
-    line = 1
+    line, size = 1, 0
+
+    def counted() -> Iterator[str]:
+        nonlocal size
+        for text in lines:
+            size += LONGEST_RECORD + 1 if text is None else len(text)
+            if text is None or size > LONGEST_RECORD:
+                # A quote that is never closed makes one row of all that follows.
+                raise InputError(f"{name}:{line} begins a row of more than {_LONGEST}: is a quote missing?")
+            yield text
+
+    rows = csv.reader(counted(), delimiter=delimiter, strict=True)
     while True:
-        where, row = f"{name}:{line}", None
+        where = f"{name}:{line}"
         try:
             row = next(rows, None)
-            if row is None:
-                return
-            bad = next((found for field in row if (found := _undecoded(field, where))), None)
+            told = None
         except csv.Error as error:
-            reason = f"{where} is not valid {_TABLE_NAMES[delimiter]} ({error}): correct it"
-            bad = Record({}, where, error=reason)
-        line = rows.line_num + 1
-        if row is not None and not row:
-            continue
+            row, told = [], f"{where} is not valid {_TABLE_NAMES[delimiter]} ({error}): correct it"
+        line, size = rows.line_num + 1, 0
+        if row is None:
+            return
+        if told is None:
+            if not row:
+                continue
+            bad = next((found for field in row if (found := _unreadable(field, where))), None)
+            told = None if bad is None else bad.error
         if header is None:
-            if bad is not None or row is None:
-                raise InputError(bad.error if bad is not None and bad.error else f"{where} is no header")
+            if told is not None:
+                raise InputError(told)
             header = row
             if len(set(header)) < len(header) or not all(header):
                 raise InputError(f"{where} is no header: the first line must name every column once")
-        elif bad is not None or row is None:
-            yield bad or Record({}, where, error=f"{where} cannot be read")
-        elif len(row) != len(header):
+            continue
+        if told is None and len(row) != len(header):
             told = f"{where} has {len(row)} fields but the header names {len(header)} columns: correct it"
+        if told is not None:
             yield Record({}, where, error=told)
         else:
             yield Record(dict(zip(header, row, strict=True)), where)
@@ -291,16 +355,14 @@ def _read_parquet(stream: Any, path: str) -> Iterator[Record]:
     except PermissionError:
         raise
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"{path} is no readable Parquet file ({reason}): write it again") from error
+        raise InputError(f"{path} is no readable Parquet file ({reason(error)}): write it again") from error
 
 
 _TABLE_NAMES = {",": "CSV", "\t": "TSV"}
-_PARSERS: dict[str, Callable[[Iterable[str], str], Iterator[Record]]] = {
+_PARSERS: dict[str, Callable[[Iterable[str | None], str], Iterator[Record]]] = {
     ".txt": _parse_text,
     ".jsonl": _parse_json_lines,
     ".ndjson": _parse_json_lines,
-    ".json": _parse_json,
     ".csv": lambda lines, name: _parse_separated(lines, name, ","),
     ".tsv": lambda lines, name: _parse_separated(lines, name, "\t"),
 }
