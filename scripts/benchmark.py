@@ -28,6 +28,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "scaling": tables.scaling_table,
     "limit": tables.limit_table,
     "memory": tables.memory_table,
+    "corpus": tables.corpus_table,
 }
 
 
@@ -36,7 +37,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--parts", nargs="+", choices=TABLES, default=list(TABLES), help="all if not given")
+    parts = [name for name in TABLES if name != "corpus"]
+    parser.add_argument(
+        "--parts", nargs="+", choices=TABLES, default=parts, help="if not given: all but corpus, a long one"
+    )
+    parser.add_argument(
+        "--corpus", type=int, default=1_000_000, help="documents of the part corpus (default: 1000000)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default: 5)")
     parser.add_argument("--threads", type=int, help="threads of a contender (default: one for each core)")
     parser.add_argument(
@@ -67,6 +74,7 @@ def main() -> int:
 
 def measures() -> dict[str, Callable[[argparse.Namespace, int], dict[str, Any]]]:
     """What measures each part, imported when it is wanted."""
+    from benchmarks.corpus import measure_corpus
     from benchmarks.limit import measure_limit
     from benchmarks.memory import measure_memory
     from benchmarks.scaling import measure_scaling
@@ -79,6 +87,7 @@ def measures() -> dict[str, Callable[[argparse.Namespace, int], dict[str, Any]]]
         "scaling": lambda o, threads: measure_scaling(o.rounds, threads),
         "limit": lambda o, threads: measure_limit(o.rounds, threads, o.documents, o.samples),
         "memory": lambda o, threads: measure_memory(threads),
+        "corpus": lambda o, threads: measure_corpus(o.corpus),
     }
 
 

@@ -77,6 +77,20 @@ def memory_table(report: Report) -> list[str]:
     return aligned(rows)
 
 
+def corpus_table(report: Report) -> list[str]:
+    """Resident size at a few numbers of documents, those between which it is compared among them."""
+    from benchmarks.corpus import first_after
+
+    rows = [["documents summarised", "seconds", "resident MiB"]]
+    wanted = [10_000, *(report["documents"] * share // 10 for share in (1, 2, 4, 6, 8, 10))]
+    for documents in sorted(set(wanted)):
+        point = first_after(report["points"], documents)
+        size = f"{point['bytes'] / 2**20:.0f}"
+        rows.append([f"{point['documents']:,}", f"{point['seconds']:.0f}", size])
+    growth = f"resident size at the end is {report['growth']:.3f} of that at 10,000 documents"
+    return [*aligned(rows), "", f"{report['documents']:,} documents in {report['seconds']:.0f} s: {growth}"]
+
+
 def limit_table(report: Report) -> list[str]:
     """Rates of the machine, and shares of them."""
     machine = report["machine"]
