@@ -230,3 +230,28 @@ def test_empty_texts_are_left_out(tiny_vocabulary):
 def test_a_stream_is_its_own_iterator(tiny_vocabulary):
     stream = make_stream(make_texts(20), tiny_vocabulary)
     assert iter(stream) is stream
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 2), (2, 5)])
+def test_any_number_of_processes_sees_each_text_once(streaming, before, after, tiny_vocabulary):
+    """Each takes its rows of one global batch; another number of them goes on in the middle of an epoch."""
+    count, texts = 96, make_texts(96)
+
+    def own(batch, index, processes):  # as Training.own_rows, for batches of at least a row for each
+        return batch[len(batch) * index // processes : len(batch) * (index + 1) // processes]
+
+    streams = [make_stream(texts, tiny_vocabulary, streaming) for _ in range(before)]
+    seen = Counter()
+    for _ in range(5):  # 40 of the 96
+        for index, stream in enumerate(streams):
+            seen.update(example.text for example in own(next(stream), index, before))
+    state = streams[0].state_dict()
+    assert all(stream.state_dict() == state for stream in streams)
+    streams = [make_stream(texts, tiny_vocabulary, streaming) for _ in range(after)]
+    for stream in streams:
+        stream.load_state_dict(state)
+    for _ in range(7):
+        for index, stream in enumerate(streams):
+            seen.update(example.text for example in own(next(stream), index, after))
+    assert len(seen) == count and set(seen.values()) == {1}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,3 +153,36 @@ def test_two_processes_learn_a_code_of_numbers_as_one_does(tmp_path, make_recipe
     for first, second in zip(alone, together, strict=True):
         assert first.pop("phase", None) == second.pop("phase", None)
         assert second == pytest.approx(first, abs=TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path, make_recipe, make_config, streaming):
+    """In the middle of an epoch, in both phases, from two to one: as the unbroken run of one process."""
+    dry = {"dropout": 0.0, "width": 16}
+    small = {**dry, "layers": 1, "heads": 2, "feed_forward": 16}
+    sections = {
+        "encoder": small,
+        "reconstructor": small,
+        "discriminator": dry,
+        "data": {"documents": ["newswire:30"], "human": ["newswire:30"], "streaming": streaming},
+        "warmup": {"steps": 8, "documents_per_batch": 5, "warmup_steps": 2},
+        "adversarial": {"steps": 8, "documents_per_batch": 5},
+        "run": {"sample_every": 100, "save_every": 5},
+    }
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(make_config(one, **sections), evaluate=rouge_on_valid)
+    launched = launch_two(tmp_path, make_recipe(two, **sections))
+    assert launched.returncode == 0, launched.stderr
+    # As if both had been killed between their first checkpoint and their second.
+    for later in (two / "checkpoints").iterdir():
+        if later.name > "step-000005":
+            shutil.rmtree(later)
+    train(make_config(two, **sections), "latest", rouge_on_valid)
+    alone, resumed = lines(one), lines(two)
+    assert len(alone) == len(resumed)
+    for first, second in zip(alone, resumed, strict=True):
+        assert first.pop("phase", None) == second.pop("phase", None)
+        assert second == pytest.approx(first, abs=TOLERANCE)
+    parts = json.loads((two / "run.json").read_text(encoding="utf-8"))["parts"]
+    assert [part["processes"] for part in parts] == [2, 1]
