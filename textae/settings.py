@@ -19,9 +19,13 @@ import yaml
 
 from textae import config as config_module
 from textae.config import TrainingConfig
-from textae.errors import InputError, nearest
+from textae.errors import InputError, nearest, reason
 from textae.limits import validate
-from textae.values import StrictLoader, convert, from_word, metavar, show, wanted
+from textae.values import convert, from_word, metavar, show, wanted
+from textae.yaml_text import StrictLoader
+
+# No configuration is larger, and reading YAML takes long.
+_LARGEST = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +134,9 @@ def load_config(
 
 def _read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The settings of a recipe and, where it is silent, of its base; ``above`` are those that led to it."""
+    content = dict(read_yaml(path))
     if path.resolve() in above:
         raise InputError(f"{path}: this recipe is its own base; name another, or leave base out")
-    content = dict(read_yaml(path))
     base = content.pop("base", None)
     own = _flatten(content, "", f"{path}: ")
     if base is None:
@@ -184,14 +188,19 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     """Read a YAML file that holds a mapping; an empty file is an empty one.
 
     Raises:
-        InputError: The file is missing, no UTF-8, no YAML or no mapping.
+        InputError: The file is missing, too large, no UTF-8, no YAML or no mapping.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except (FileNotFoundError, ValueError):  # the latter for what no file can be called
         raise InputError(f"{path}: there is no such configuration file; check the path") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    if len(content) > _LARGEST:
+        raise InputError(f"{path}: is larger than {_LARGEST:,} bytes; name a configuration file")
+    try:
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     try:
@@ -201,7 +210,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         line = f", line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: this is not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: this is not valid YAML: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: this is not valid YAML: {reason(error)}") from error
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):

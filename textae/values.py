@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 import textwrap
 import types
 from collections.abc import Mapping
@@ -11,28 +10,10 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from textae.errors import InputError, nearest
+from textae.yaml_text import StrictLoader
 
-
-class StrictLoader(yaml.SafeLoader):
-    """YAML without its two traps: ``1e-3`` is a number, and a key given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f'"{key.value}" is given twice', key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+# Whole numbers have fewer bits: what counts steps, words or bytes cannot be larger.
+_BITS = 63
 
 
 def from_word(word: str, annotation: Any, where: str) -> Any:
@@ -85,7 +66,7 @@ def convert(value: Any, annotation: Any, where: str) -> Any:
             return float(number)
     elif annotation is int:
         number = _number(value)
-        if number is not None and math.isfinite(number) and number == int(number):
+        if number is not None and math.isfinite(number) and number == int(number) and abs(number) < 2**_BITS:
             return int(number)
     elif isinstance(value, annotation):
         return value
@@ -109,7 +90,9 @@ def _number(value: Any) -> int | float | None:
             return float(value)
         except ValueError:
             return None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if isinstance(value, float) or value.bit_length() <= _BITS else None
 
 
 def _is_optional(annotation: Any) -> bool:
