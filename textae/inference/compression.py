@@ -1,20 +1,27 @@
 """Documents to a small file of codes and back: what comes back is like them or, if asked, the same."""
 
 import hashlib
-import itertools
-import json
-import lzma
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from textae.errors import InputError
+from textae.errors import InputError, reason
 from textae.inference.coding import Reader, Writer, code_rows
+from textae.inference.container import (
+    MOST_ODD,
+    check_pieces,
+    check_size,
+    pack,
+    read_container,
+    read_file,
+    read_header,
+    unpack,
+    write_container,
+)
 from textae.models.base import evaluating
 from textae.models.decoding import pad_texts
 from textae.models.seq2seq import Seq2Seq, Source
@@ -22,10 +29,12 @@ from textae.models.seq2seq import Seq2Seq, Source
 if TYPE_CHECKING:
     from textae.models.base import Autoencoder
 
-MAGIC, VERSION = b"textae\x00\x01", 1
+__all__ = ["Packed", "compress", "compressed_bits", "decompress", "identity", "read_file", "read_header"]
 # How a text is got from its tokens: as they are, without their first space, or from bytes of its own.
 _AS_IS, _WITHOUT_SPACE, _BYTES = range(3)
 _HOW = np.array([0.05, 0.9, 0.05], dtype=np.float32)
+# What comes of bytes that nobody wrote, somewhere between bits and texts.
+_NONSENSE = (ValueError, LookupError, ArithmeticError, AssertionError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -120,9 +129,10 @@ def compress(
         batch_size: documents at a time; the file is read with the same.
 
     Raises:
-        InputError: if the model's code is neither, or has no words but ``words`` are asked for, or what was
-            written does not come back the same.
+        InputError: if the model's code is neither, or has no words but ``words`` are asked for, there is more
+            than a file holds, or what was written does not come back the same.
     """
+    check_size(len(documents), batch_size)
     codes = _Codes(model)
     if words is not None and not codes.is_text:
         raise InputError(f"words are for a code that is text; this one is {model.config.code.kind}.")
@@ -139,22 +149,19 @@ def compress(
     if lossless:
         corrections.put(np.array(how), np.tile(_HOW, (len(how), 1)))
     body = writer.bytes()
+    check_pieces(len(flat), len(body))
     parts = np.array([len(part) for part in pieces], dtype="<u4")
-    sections = [lzma.compress(parts.tobytes(), format=lzma.FORMAT_ALONE), body]
+    sections = [pack(parts.tobytes()), body]
     if lossless:
         sections += [corrections.bytes(), raw]
-    payload = b"".join(sections)
-    header = {
-        "version": VERSION,
+    about = {
         "lossless": lossless,
         "model": identity(model),
         "documents": len(documents),
         "batch_size": batch_size,
-        "sections": [len(section) for section in sections],
-        "sha256": hashlib.sha256(payload).hexdigest(),
     }
-    head = json.dumps(header).encode("utf-8")
-    packed = Packed(MAGIC + struct.pack("<I", len(head)) + head + payload, header, len(body))
+    data, header = write_container(about, sections)
+    packed = Packed(data, header, len(body))
     if lossless and decompress(model, packed.data) != documents:
         raise InputError(
             "What was compressed does not come back the same; this machine does not compute alike twice."
@@ -168,11 +175,27 @@ def decompress(model: "Autoencoder", data: bytes) -> list[str]:
     Raises:
         InputError: if it is none, is damaged, or belongs to another model.
     """
-    header, sections = _open(data)
+    header, sections = read_container(data)
     if header["model"] != identity(model):
         raise InputError("This file was compressed by another model; name that one with --model.")
     codes = _Codes(model)
-    parts = np.frombuffer(lzma.decompress(sections[0]), dtype="<u4").tolist()
+    try:
+        return _restored(model, codes, header, sections)
+    except InputError:
+        raise
+    except _NONSENSE as error:
+        raise InputError(
+            f"This file of codes is damaged: its codes cannot be read ({reason(error)})."
+        ) from error
+
+
+def _restored(
+    model: "Autoencoder", codes: _Codes, header: dict[str, Any], sections: list[bytes]
+) -> list[str]:
+    parts = np.frombuffer(unpack(sections[0], 4 * header["documents"]), dtype="<u4").tolist()
+    if len(parts) != header["documents"]:
+        raise ValueError(f"it holds {len(parts)} documents and not {header['documents']}")
+    check_pieces(sum(parts), len(sections[1]))
     reader = Reader(sections[1])
     corrections = Reader(sections[2]) if header["lossless"] else None
     pieces: list[Any] = []
@@ -189,35 +212,8 @@ def decompress(model: "Autoencoder", data: bytes) -> list[str]:
     if corrections is None:
         return [" ".join(group) for group in groups]
     how = corrections.put(np.zeros(len(groups), dtype=np.int64), np.tile(_HOW, (len(groups), 1)))
-    return _texts(model, [[token for row in group for token in row] for group in groups], how, sections[3])
-
-
-def read_header(data: bytes) -> dict[str, Any]:
-    """What a file of codes says of itself.
-
-    Raises:
-        InputError: if it is none, or damaged.
-    """
-    return _open(data)[0]
-
-
-def _open(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    if not data.startswith(MAGIC):
-        raise InputError("This is no file of codes; textae compress writes one.")
-    try:
-        (size,) = struct.unpack_from("<I", data, len(MAGIC))
-        begin = len(MAGIC) + 4
-        header = json.loads(data[begin : begin + size])
-        version, wanted, lengths = header["version"], header["sha256"], header.get("sections", [])
-    except (struct.error, ValueError, KeyError, TypeError) as error:
-        raise InputError("This file of codes is damaged: its header cannot be read.") from error
-    if version != VERSION:
-        raise InputError(f"This file of codes has the version {version}, and not {VERSION}.")
-    payload = data[begin + size :]
-    if hashlib.sha256(payload).hexdigest() != wanted:
-        raise InputError("This file of codes is damaged: its checksum does not fit; take another copy.")
-    ends = np.cumsum([0, *lengths]).tolist()
-    return header, [payload[begin:end] for begin, end in itertools.pairwise(ends)]
+    rows = [[token for row in group for token in row] for group in groups]
+    return _texts(model, rows, how, unpack(sections[3], MOST_ODD))
 
 
 def identity(model: "Autoencoder") -> str:
@@ -262,18 +258,23 @@ def _tokens(model: "Autoencoder", documents: list[str]) -> tuple[list[list[int]]
         rows.append(row)
         how.append(kind)
     lengths = np.array([len(text) for text in odd], dtype="<u4").tobytes()
-    raw = lzma.compress(struct.pack("<I", len(odd)) + lengths + b"".join(odd), format=lzma.FORMAT_ALONE)
-    return rows, how, raw
+    content = struct.pack("<I", len(odd)) + lengths + b"".join(odd)
+    if len(content) > MOST_ODD:
+        raise InputError(
+            f"Texts that the tokenizer cannot spell have more than {MOST_ODD:,} bytes; write several files."
+        )
+    return rows, how, pack(content)
 
 
-def _texts(model: "Autoencoder", rows: list[list[int]], how: np.ndarray, raw: bytes) -> list[str]:
-    content = lzma.decompress(raw)
+def _texts(model: "Autoencoder", rows: list[list[int]], how: np.ndarray, content: bytes) -> list[str]:
     (count,) = struct.unpack_from("<I", content)
     lengths = np.frombuffer(content, dtype="<u4", count=count, offset=4).tolist()
     at, odd = 4 + 4 * count, []
     for length in lengths:
         odd.append(content[at : at + length])
         at += length
+    if at != len(content) or len(odd) != int((how == _BYTES).sum()):
+        raise ValueError("texts that were kept as they are do not fit")
     rest = iter(odd)
     texts = []
     for row, kind in zip(rows, how.tolist(), strict=True):
@@ -298,15 +299,3 @@ def _byte_table() -> dict[str, int]:
     table = {chr(byte): byte for byte in printable}
     others = (byte for byte in range(256) if byte not in set(printable))
     return table | {chr(256 + place): byte for place, byte in enumerate(others)}
-
-
-def read_file(path: str | Path) -> bytes:
-    """The bytes of a file of codes.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the path") from error
