@@ -36,7 +36,7 @@ class StrictLoader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             if id(node) not in self._nodes_of:
                 what = f'"*{event.anchor}" stands inside of what it stands for'
-                raise yaml.composer.ComposerError(None, None, what, event.start_mark)
+                raise yaml.composer.ComposerError(None, None, what, event.start_mark)  # type: ignore[arg-type]
             self._nodes += self._nodes_of[id(node)]
         else:
             self._nodes += 1

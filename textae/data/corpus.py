@@ -17,7 +17,7 @@ from textae.config import NormalizationConfig
 from textae.data import remote
 from textae.data.formats import Record, check_file, read_file, read_standard_input
 from textae.data.normalization import normalize
-from textae.errors import InputError
+from textae.errors import InputError, reason
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -245,7 +245,8 @@ def _parse_newswire(source: str) -> tuple[str | None, int]:
     parts = source.split(":")[1:]
     split = parts.pop(0) if parts and parts[0] in ("train", "valid", "test") else None
     count = parts.pop(0) if parts else str(NEWSWIRE_PAIRS if split else NEWSWIRE_TEXTS)
-    if parts or not (count.isascii() and count.isdigit() and int(count) > 0):
+    # Of more digits Python makes no number.
+    if parts or not (count.isascii() and count.isdigit() and len(count) < 19 and int(count) > 0):
         raise InputError(f"{source} is no source: use {_NEWSWIRE_FORMS} with a count of at least 1")
     return split, int(count)
 
@@ -282,8 +283,7 @@ def _read_hub(source: str, streaming: bool) -> Iterator[Record]:
         for number, fields in enumerate(rows, start=1):
             yield Record(fields, f"{source}:{number}")
     except Exception as error:  # the Hub, the network and every data format have errors of their own
-        reason = (str(error).splitlines() or [""])[0].rstrip(".: ") or "no reason given"
         raise InputError(
-            f"{source} cannot be loaded from the Hugging Face Hub ({type(error).__name__}: {reason}): "
+            f"{source} cannot be loaded from the Hugging Face Hub ({type(error).__name__}: {reason(error)}): "
             f"check its name, configuration and split, and the network"
         ) from error

@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerFast
 
 from textae.data.words import count_unspaced, split_words
-from textae.errors import InputError
+from textae.errors import InputError, reason
 
 PAD, START, END, MASK = "<pad>", "<s>", "</s>", "<mask>"
 MAXIMUM_HINT = 32
@@ -94,15 +94,38 @@ def load_tokenizer(name: str | Path) -> Any:
     own = {"config": PreTrainedConfig()} if _is_ours(Path(name)) else {}
     try:
         return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False, **own)
-    except Exception as error:  # damaged files raise several kinds, bare ones among them
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
-        raise InputError(f"{name}: no tokenizer can be loaded from there ({reason}).") from error
+    except BaseException as error:  # damaged files raise several kinds, bare ones among them
+        if not _is_failure(error):
+            raise
+        raise InputError(f"{name}: no tokenizer can be loaded from there ({reason(error)}).") from error
+
+
+def load_vocabulary(name: str | Path) -> "Vocabulary":
+    """Load a tokenizer as :func:`load_tokenizer` does and prepare it for the networks.
+
+    Raises:
+        InputError: if there is none, or it is damaged, or has no token for padding or for the end of a text.
+    """
+    tokenizer = load_tokenizer(name)
+    try:
+        return vocabulary_of(tokenizer)
+    except InputError:
+        raise
+    except BaseException as error:
+        if not _is_failure(error):
+            raise
+        raise InputError(f"{name}: this tokenizer cannot be used ({reason(error)}).") from error
+
+
+def _is_failure(error: BaseException) -> bool:
+    # What panics in the library's Rust is no Exception, as an interruption is not.
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def _is_ours(folder: Path) -> bool:
     try:
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] == "textae"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

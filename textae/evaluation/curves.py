@@ -56,18 +56,21 @@ def read_curves(run: str | Path) -> Curves:
     if not file.is_file():
         raise InputError(f"{run}: this is no folder of a run, metrics.jsonl is missing; name run.output.")
     curves = Curves(load_config(Path(run) / "config.yaml").warmup.steps)
-    lines = file.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: this is no file of metrics, it is not UTF-8.") from error
     for number, line in enumerate(lines, start=1):
         try:
             values = json.loads(line)
             step = int(values.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            values = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             if number == len(lines):  # which a running training may be writing just now
                 break
             raise InputError(f"{file}, line {number}: this is no line of metrics; remove it.") from error
         for name, value in values.items():
-            if isinstance(value, int | float):
-                curves.points.setdefault(name, []).append((step, float(value)))
+            curves.points.setdefault(name, []).append((step, value))
     if not curves.points:
         raise InputError(f"{file}: there is nothing to draw yet; wait for the first metrics of the run.")
     return curves

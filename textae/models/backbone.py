@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -25,7 +24,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from textae.config import NetworkConfig
 from textae.data.tokenizer import Vocabulary
-from textae.errors import InputError, nearest
+from textae.errors import InputError, nearest, reason
 from textae.models.precision import at_least_float32
 
 # Special tokens around a text, a start token, a length hint, and what some families add to a position.
@@ -108,9 +107,10 @@ def build_network(config: NetworkConfig, vocabulary: Vocabulary, max_positions: 
                 _fit_vocabulary(part, len(vocabulary))
         else:
             network = _around_encoder(config, vocabulary, max_positions)
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".:")
-        raise InputError(f"{config.checkpoint}: no network can be loaded from there ({reason}).") from error
+    except Exception as error:  # a damaged checkpoint makes transformers raise whatever it meets
+        raise InputError(
+            f"{config.checkpoint}: no network can be loaded from there ({reason(error)})."
+        ) from error
     return network
 
 

@@ -15,12 +15,14 @@ from textae.config import AutoencoderConfig
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.long_documents import condense
 from textae.data.normalization import normalize
-from textae.data.tokenizer import Vocabulary, load_tokenizer, vocabulary_of
-from textae.errors import InputError
+from textae.data.tokenizer import Vocabulary, load_vocabulary
+from textae.errors import InputError, reason
+from textae.models.backbone import network_from_dict
 from textae.models.engines.writer import one_thread
 from textae.models.generation import check
 from textae.models.saving import (
     CARD,
+    CONFIG,
     SHIPPED,
     WEIGHTS,
     model_folder,
@@ -29,6 +31,7 @@ from textae.models.saving import (
     rounded,
     write_configuration,
 )
+from textae.models.untrusted import check_fits
 
 T = TypeVar("T")
 
@@ -161,17 +164,33 @@ class Autoencoder(nn.Module, ABC):
                 or settings are missing or damaged.
         """
         folder = model_folder(name)
-        config, networks = read_configuration(folder)
+        config, settings = read_configuration(folder)
         kind = autoencoder_class(config)
         if not issubclass(kind, cls):
             raise InputError(f"{name}: this model's code is {config.code.kind}; {cls.purpose} needs another.")
-        model = kind(config, vocabulary_of(load_tokenizer(folder)), networks)
+        vocabulary = load_vocabulary(folder)
+
+        def build() -> Any:
+            networks = {part: network_from_dict(values) for part, values in settings.items()}
+            return kind(config, vocabulary, networks)
+
         try:
+            with torch.device("meta"):
+                outline = build()
+        except InputError:
+            raise
+        except Exception as error:  # a network of transformers raises whatever it meets
+            raise InputError(
+                f"{folder / CONFIG}: this is no configuration of textae ({reason(error)})."
+            ) from error
+        try:
+            # Before memory is taken for it.
+            check_fits(outline, folder / WEIGHTS)
+            model = build()
             load_model(model, str(folder / WEIGHTS))
         except Exception as error:  # safetensors raises several kinds for damaged files
-            reason = str(error).splitlines()[0]
             raise InputError(
-                f"{folder / WEIGHTS}: the weights do not fit or are damaged ({reason})."
+                f"{folder / WEIGHTS}: the weights do not fit or are damaged ({reason(error)})."
             ) from error
         model.folder = folder
         return model.to(device or "cpu").eval()

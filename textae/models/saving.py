@@ -14,22 +14,16 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from textae.config import (
-    AutoencoderConfig,
-    CodeConfig,
-    DecodingConfig,
-    DiscriminatorConfig,
-    LengthConfig,
-    NetworkConfig,
-    NormalizationConfig,
-)
-from textae.errors import InputError
-from textae.models.backbone import network_from_dict
+from textae.config import AutoencoderConfig
+from textae.errors import InputError, reason
+from textae.models.untrusted import check_network, find_pickles, read_json, refuse_code, typed
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 # The name of the model inside the package; a folder that is called so is ./textae-english.
 SHIPPED = "textae-english"
 SHIPPED_FOLDER = Path(__file__).resolve().parents[1] / "pretrained" / "english"
+# Of a configuration; models from before there were other codes say nothing of theirs: it is text.
+_SECTIONS = ("encoder", "reconstructor", "discriminator", "length", "decoding", "normalization")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 M = TypeVar("M", bound=nn.Module)
@@ -53,36 +47,37 @@ def model_folder(name: str | Path) -> Path:
             raise InputError(f"{name}: there is no such folder, and no such model on the Hub.") from error
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():
+            if pickles := find_pickles(folder) if folder.is_dir() else []:
+                raise InputError(
+                    f"{name}: {file} is missing, and {pickles[0]} may be a pickle, which can run code when "
+                    "it is read; textae reads safetensors only."
+                )
             raise InputError(f"{name}: this is no trained model, {file} is missing; name a saved folder.")
+    refuse_code(folder)
     return folder
 
 
 def read_configuration(folder: Path) -> tuple[AutoencoderConfig, dict[str, Any]]:
-    """Configuration of the model in ``folder``, and its Hugging Face networks by name, untrained.
+    """Configuration of the model in ``folder``, and the settings of its Hugging Face networks by name.
 
     Raises:
-        InputError: if the file is damaged or belongs to something else.
+        InputError: if the file is damaged, belongs to something else, or names code to be run.
     """
     try:
-        saved = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        saved = read_json(folder / CONFIG)
+        check_network(saved)
         values = saved["textae"]
-        config = AutoencoderConfig(
-            **{
-                **values,
-                "encoder": NetworkConfig(**values["encoder"]),
-                "reconstructor": NetworkConfig(**values["reconstructor"]),
-                "discriminator": DiscriminatorConfig(**values["discriminator"]),
-                "length": LengthConfig(**values["length"]),
-                "decoding": DecodingConfig(**values["decoding"]),
-                "normalization": NormalizationConfig(**values["normalization"]),
-                # Models from before there were other codes say nothing of theirs: it is text.
-                "code": CodeConfig(**values.get("code", {})),
-            }
-        )
+        for section in _SECTIONS:
+            values[section]
+        config = typed(AutoencoderConfig, values, "textae")
+        if not all(isinstance(new, str) for new in config.normalization.replacements.values()):
+            raise ValueError("textae.normalization.replacements wants text for text")
         names = ("encoder", "reconstructor") if config.code.is_text else ("network",)
-        return config, {name: network_from_dict(saved["networks"][name]) for name in names}
+        return config, {name: dict(saved["networks"][name]) for name in names}
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / CONFIG}: this is no configuration of textae ({error}).") from error
+        raise InputError(
+            f"{folder / CONFIG}: this is no configuration of textae ({reason(error)})."
+        ) from error
 
 
 def write_configuration(folder: Path, config: AutoencoderConfig, networks: dict[str, Any]) -> None:

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModel
 
 from textae.data.tokenizer import load_tokenizer
-from textae.errors import InputError
+from textae.errors import InputError, reason
 
 # Texts that go through the network together.
 BATCH_SIZE = 32
@@ -50,9 +49,10 @@ class SentenceEncoder:
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
-            raise InputError(f"{name}: no sentence encoder can be loaded from there ({reason}).") from error
+        except Exception as error:  # a damaged checkpoint makes transformers raise whatever it meets
+            raise InputError(
+                f"{name}: no sentence encoder can be loaded from there ({reason(error)})."
+            ) from error
         prefix = ""
         # What the configuration says does not help: one of T5's encoder alone makes a decoder, too.
         if hasattr(network, "encoder") and hasattr(network, "decoder"):

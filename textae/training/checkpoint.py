@@ -4,7 +4,10 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 
-from textae.errors import InputError
+from textae.errors import InputError, reason
 from textae.manifest import MANIFEST, check_manifest, require_whole, synchronize, write_manifest
 from textae.training.metrics import logger
 
@@ -99,13 +102,46 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         tensors = load_file(str(folder / "optimizer.safetensors"))
         current["state"] = _unflatten(tensors, state.pop("optimizer"))
         optimizer.load_state_dict(current)
+        _check_optimizer(optimizer)
     except Exception as error:  # safetensors raises several kinds for damaged files
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{folder}: the checkpoint is incomplete or of another recipe ({reason}); "
-            "remove it or start without --resume."
-        ) from error
+        raise _refusal(folder, error) from error
     return state
+
+
+@contextmanager
+def restoring(folder: Path) -> Iterator[None]:
+    """Around whatever takes over the state of a checkpoint, which may hold anything.
+
+    Raises:
+        InputError: if the body stumbles over it.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise _refusal(folder, error) from error
+
+
+def _refusal(folder: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{folder}: the checkpoint is incomplete or of another recipe ({reason(error)}); "
+        "remove it or start without --resume."
+    )
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse moments that do not fit their weights, with which the next step would break down."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if any(not isinstance(owner, torch.Tensor) for owner in optimizer.state):
+        raise ValueError("the optimizer's state is of more weights than there are")
+    for parameter in parameters:
+        values = optimizer.state.get(parameter, {})
+        if values and not {"step", "exp_avg", "exp_avg_sq"} <= values.keys():
+            raise ValueError("the optimizer's state has gaps")
+        for name in ("exp_avg", "exp_avg_sq") if values else ():
+            if values[name].shape != parameter.shape:
+                raise ValueError("the optimizer's state does not fit the weights")
 
 
 def load_kept(folder: Path) -> dict[str, torch.Tensor] | None:
@@ -162,10 +198,20 @@ def save_random_state(file: Path) -> None:
 
 
 def load_random_state(file: Path) -> None:
-    """Restore what :func:`save_random_state` wrote; a process that has no file keeps its own state."""
+    """Restore what :func:`save_random_state` wrote; a process that has no file keeps its own state.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
     if not file.is_file():
         return
-    tensors = load_file(str(file))
+    try:
+        _set_random_state(load_file(str(file)))
+    except Exception as error:  # safetensors and each generator raise kinds of their own
+        raise _refusal(file, error) from error
+
+
+def _set_random_state(tensors: dict[str, torch.Tensor]) -> None:
     torch.set_rng_state(tensors["torch"])
     version, *numbers = tensors["python"].tolist()
     gauss = float(tensors["python_gauss"])
@@ -179,7 +225,8 @@ def load_random_state(file: Path) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Checkpoints in ``folder``, oldest first; what was never finished has no manifest and is none."""
-    return sorted(path.parent for path in folder.glob(f"step-*/{MANIFEST}"))
+    found = (path.parent for path in folder.glob(f"step-*/{MANIFEST}"))
+    return sorted(path for path in found if re.fullmatch(r"step-[0-9]{1,18}", path.name))
 
 
 def find_checkpoint(folder: Path, resume: str) -> Path:

@@ -25,6 +25,7 @@ from textae.training.checkpoint import (
     load_random_state,
     remove_later_checkpoints,
     remove_old_checkpoints,
+    restoring,
     save_checked,
     save_checkpoint,
     save_random_state,
@@ -393,11 +394,14 @@ class Training(ABC):
 
     def _restore(self, checkpoint: Path) -> dict[str, Any]:
         state = load_checkpoint(checkpoint, self.model, self.optimizer.optimizer)
-        self.step, self.best, self.skipped.in_a_row = state["step"], state["best"], state["skipped"]
+        with restoring(checkpoint):
+            self.step, self.best = int(state["step"]), float(state["best"])
+            self.skipped.in_a_row = int(state["skipped"])
         in_warmup = self.step <= self.config.warmup.steps
         self.streams.open("warm-up" if in_warmup else "adversarial")
-        self.streams.load_state_dict(state)
-        self.restore_rest(state, checkpoint)
+        with restoring(checkpoint):
+            self.streams.load_state_dict(state)
+            self.restore_rest(state, checkpoint)
         if self.is_main:
             remove_later_checkpoints(self.checkpoint_folder, self.step)
         load_random_state(checkpoint / f"random-{self.accelerator.process_index}.safetensors")

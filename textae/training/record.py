@@ -41,6 +41,7 @@ class RunRecord:
 
 def _read(file: Path) -> list[dict[str, Any]]:
     try:
-        return list(json.loads(file.read_text(encoding="utf-8"))["parts"])
-    except (OSError, ValueError, KeyError):
+        parts = json.loads(file.read_text(encoding="utf-8"))["parts"]
+        return [part for part in parts if isinstance(part["from_step"], int)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []

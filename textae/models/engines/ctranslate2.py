@@ -14,7 +14,7 @@ import torch
 
 from textae.data.batches import pad_rows
 from textae.data.tokenizer import Vocabulary
-from textae.errors import InputError
+from textae.errors import InputError, reason
 from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, decode, pad_texts
 from textae.models.engines.files import exporting
@@ -66,9 +66,9 @@ def export_ctranslate2(
             try:
                 Converter(temporary).convert(str(target), quantization=kind, force=True)
             except Exception as error:  # whatever is missing in a network that it does not know
-                reason = str(error).strip().splitlines()[0]
                 raise InputError(
-                    f"{folder}: CTranslate2 cannot convert this network ({reason}); use another engine."
+                    f"{folder}: CTranslate2 cannot convert this network ({reason(error)}); "
+                    "use another engine."
                 ) from error
             _set_tokens(network, vocabulary, target)
             if kind == "float32":
@@ -143,8 +143,9 @@ class CTranslate2Writer(Writer):
                 str(folder), device="cpu", inter_threads=self.workers, intra_threads=1
             )
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"{folder}: this network cannot be read ({reason}); export it again.") from error
+            raise InputError(
+                f"{folder}: this network cannot be read ({reason(error)}); export it again."
+            ) from error
         # A translator of one thread leaves PyTorch with one as well.
         torch.set_num_threads(threads)
         self.tokens = vocabulary.tokenizer.convert_ids_to_tokens(list(range(len(vocabulary))))

@@ -11,6 +11,7 @@ from typing import Any
 
 from textae.errors import InputError
 from textae.models.saving import WEIGHTS
+from textae.models.untrusted import read_json
 
 ABOUT = "export.json"
 
@@ -57,8 +58,7 @@ def checked(model: Path, engine: str) -> Path:
     folder = model / engine
     again = f"write them anew with textae export --engine {engine}."
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        weights = about["weights"]
+        weights = read_json(folder / ABOUT)["weights"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: {ABOUT} is missing or damaged; {again}") from error
     if weights != fingerprint(model):

@@ -20,7 +20,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from textae.data.batches import TokenBatch
 from textae.data.tokenizer import Vocabulary
-from textae.errors import InputError
+from textae.errors import InputError, reason
 from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, pad_texts
 from textae.models.engines.files import exporting
@@ -152,9 +152,9 @@ def export_onnx(network: Seq2Seq, vocabulary: Vocabulary, folder: Path) -> None:
             given = (tokens, source.mask, copying, attended, past)
             _write(_Step(network).eval(), given, shapes, target / STEP)
         except Exception as error:  # the exporter raises whatever it meets
-            reason = str(error).strip().splitlines()[0]
             raise InputError(
-                f"{folder}: this network cannot be written as a graph ({reason}); use the engine torch."
+                f"{folder}: this network cannot be written as a graph ({reason(error)}); "
+                "use the engine torch."
             ) from error
         _check(network, OnnxNetwork(network, target), batch, folder)
 
@@ -305,8 +305,9 @@ def _session(path: Path) -> Any:
             disabled_optimizers=["SkipLayerNormFusion"],
         )
     except Exception as error:  # its exceptions have no base class of their own
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: this graph cannot be read ({reason}); export the model again.") from error
+        raise InputError(
+            f"{path}: this graph cannot be read ({reason(error)}); export the model again."
+        ) from error
 
 
 class OnnxWriter(StepWriter):
