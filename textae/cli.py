@@ -67,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"textae: error: {where} cannot be used ({error.strerror})", file=sys.stderr)
             return 2
         except Interrupted as stop:
-            print(f"textae: {stop}", file=sys.stderr)
+            if commands.is_main_process():
+                print(f"textae: {stop}", file=sys.stderr)
             return 128 + stop.number
         except KeyboardInterrupt:
             print("textae: interrupted", file=sys.stderr)

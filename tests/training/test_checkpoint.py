@@ -33,6 +33,10 @@ def trained(seed, steps=2):
     return network, optimizer
 
 
+def moments(optimizer):
+    return optimizer.state_dict()["state"]
+
+
 def learn(network, optimizer):
     optimizer.zero_grad()
     network(torch.ones(1, 3)).square().sum().backward()
@@ -42,7 +46,7 @@ def learn(network, optimizer):
 def test_a_restored_run_goes_on_exactly(tmp_path):
     network, optimizer = trained(0)
     state = {"step": 2, "best": -float("inf"), "documents": {"taken": 3}, "metrics": {"loss": [0.1, 1 / 3]}}
-    save_checkpoint(tmp_path / "step-000002", network, optimizer, state)
+    save_checkpoint(tmp_path / "step-000002", network, moments(optimizer), state)
     learn(network, optimizer)
 
     other, other_optimizer = trained(1, steps=3)
@@ -58,7 +62,7 @@ def test_values_of_the_optimizer_that_are_no_tensors_are_kept(tmp_path):
     network, optimizer = trained(0)
     first = next(iter(optimizer.state.values()))
     first["note"] = 1.5
-    save_checkpoint(tmp_path / "step-000002", network, optimizer, {})
+    save_checkpoint(tmp_path / "step-000002", network, moments(optimizer), {})
     other, other_optimizer = trained(1)
     load_checkpoint(tmp_path / "step-000002", other, other_optimizer)
     assert other_optimizer.state_dict()["state"][0]["note"] == 1.5
@@ -67,7 +71,7 @@ def test_values_of_the_optimizer_that_are_no_tensors_are_kept(tmp_path):
 def test_an_interrupted_save_leaves_the_old_checkpoint_and_no_half_one(tmp_path, monkeypatch):
     network, optimizer = trained(0)
     old, new = tmp_path / "step-000002", tmp_path / "step-000004"
-    save_checkpoint(old, network, optimizer, {"step": 2})
+    save_checkpoint(old, network, moments(optimizer), {"step": 2})
     before = [p.clone() for p in network.parameters()]
     learn(network, optimizer)
 
@@ -78,14 +82,14 @@ def test_an_interrupted_save_leaves_the_old_checkpoint_and_no_half_one(tmp_path,
         patch.setattr(checkpoint, "save_file", interrupted)
         for folder in (new, old):
             with pytest.raises(KeyboardInterrupt):
-                save_checkpoint(folder, network, optimizer, {"step": 4})
+                save_checkpoint(folder, network, moments(optimizer), {"step": 4})
     assert checkpoints(tmp_path) == [old]
     assert find_checkpoint(tmp_path, "latest") == old
     other, other_optimizer = trained(1)
     assert load_checkpoint(old, other, other_optimizer) == {"step": 2}
     assert all(torch.equal(a, b) for a, b in zip(before, other.parameters(), strict=True))
     # The next save is not in the way of what was left, and removes it.
-    save_checkpoint(new, network, optimizer, {"step": 4})
+    save_checkpoint(new, network, moments(optimizer), {"step": 4})
     remove_old_checkpoints(tmp_path, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000004"]
 
@@ -96,7 +100,7 @@ def test_random_states_of_all_processes_come_along(tmp_path):
     for index in range(2):
         save_random_state(folder / f"random-{index}.safetensors")
     assert checkpoints(tmp_path) == []  # not complete yet
-    save_checkpoint(folder, network, optimizer, {"step": 2})
+    save_checkpoint(folder, network, moments(optimizer), {"step": 2})
     assert sorted(path.name for path in folder.glob("random-*")) == [
         "random-0.safetensors",
         "random-1.safetensors",
@@ -143,7 +147,8 @@ def test_another_generator_of_numpy_is_refused(tmp_path, monkeypatch):
 @pytest.fixture
 def saved(tmp_path):
     folder = tmp_path / "step-000002"
-    save_checkpoint(folder, *trained(0), {"step": 2})
+    network, optimizer = trained(0)
+    save_checkpoint(folder, network, moments(optimizer), {"step": 2})
     return folder
 
 
@@ -204,7 +209,7 @@ def test_the_latest_or_a_named_checkpoint_is_found(tmp_path):
 def test_a_damaged_checkpoint_is_left_out_and_said_aloud(tmp_path, caplog):
     network, optimizer = trained(0)
     for step in (2, 4, 6):
-        save_checkpoint(tmp_path / f"step-{step:06d}", network, optimizer, {"step": step})
+        save_checkpoint(tmp_path / f"step-{step:06d}", network, moments(optimizer), {"step": step})
     weights = tmp_path / "step-000006" / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1  # a bit of a weight: safetensors itself would not notice
@@ -226,7 +231,7 @@ def test_a_damaged_checkpoint_is_left_out_and_said_aloud(tmp_path, caplog):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
 def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path, monkeypatch):
     network, optimizer = trained(0)
-    save_checkpoint(tmp_path / "step-000002", network, optimizer, {"step": 2})
+    save_checkpoint(tmp_path / "step-000002", network, moments(optimizer), {"step": 2})
     before = {path.name: path.read_bytes() for path in (tmp_path / "step-000002").iterdir()}
 
     def full(tensors, path):
@@ -237,7 +242,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path, monkeyp
     with pytest.raises(
         InputError, match=r"cannot be written \(no space left on device\); make room there and"
     ):
-        save_checkpoint(tmp_path / "step-000004", network, optimizer, {"step": 4})
+        save_checkpoint(tmp_path / "step-000004", network, moments(optimizer), {"step": 4})
     assert names(tmp_path) == ["step-000002"]
     assert {path.name: path.read_bytes() for path in (tmp_path / "step-000002").iterdir()} == before
 

@@ -121,6 +121,12 @@ class Autoencoder(nn.Module, ABC):
                     results[i] = result
         return results
 
+    @property
+    def _no_split_modules(self) -> list[str]:
+        """Classes of layers, under the name by which Accelerate asks for what FSDP gathers as one."""
+        named = [getattr(network, "_no_split_modules", None) or [] for network in self.networks().values()]
+        return sorted({name for names in named for name in names})
+
     # Saving and loading --------------------------------------------------------------------------
 
     def save_pretrained(

@@ -20,6 +20,7 @@ from torch import nn
 from textae.errors import InputError, reason
 from textae.manifest import MANIFEST, check_manifest, require_whole, synchronize, write_manifest
 from textae.training.metrics import logger
+from textae.training.sharding import piece_like
 
 STATE = "state.json"
 KEPT = "kept.safetensors"
@@ -29,11 +30,11 @@ START_AGAIN = "start again without --resume."
 def save_checkpoint(
     folder: Path,
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    moments: dict[int, dict[str, Any]],
     state: dict[str, Any],
     kept: dict[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write networks, optimizer and ``state`` to ``folder``; it appears whole or not at all.
+    """Write networks, the optimizer's moments and ``state`` to ``folder``; it appears whole or not at all.
 
     ``kept`` are weights to which the run may go back, if there are any.
     Every process calls :func:`save_random_state` on its own.
@@ -46,7 +47,7 @@ def save_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         save_model(model, str(temporary / "model.safetensors"))
-        tensors, scalars = _flatten(optimizer.state_dict()["state"])
+        tensors, scalars = _flatten(moments)
         save_file(tensors, str(temporary / "optimizer.safetensors"))
         if kept is not None:
             save_file(kept, str(temporary / KEPT))
@@ -100,7 +101,13 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         load_model(model, str(folder / "model.safetensors"))
         current = optimizer.state_dict()
         tensors = load_file(str(folder / "optimizer.safetensors"))
-        current["state"] = _unflatten(tensors, state.pop("optimizer"))
+        moments = _unflatten(tensors, state.pop("optimizer"))
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for index, values in moments.items():
+            for name, value in values.items():
+                if isinstance(value, torch.Tensor) and index < len(parameters):
+                    values[name] = piece_like(value, parameters[index])
+        current["state"] = moments
         optimizer.load_state_dict(current)
         _check_optimizer(optimizer)
     except Exception as error:  # safetensors raises several kinds for damaged files

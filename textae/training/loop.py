@@ -38,6 +38,13 @@ from textae.training.metrics import MetricsLog, close_log, logger, set_up_log
 from textae.training.optimizer import build_optimizer, set_learning_rates
 from textae.training.record import RECORD, RunRecord
 from textae.training.reduce import Reduce
+from textae.training.sharding import (
+    WholeModel,
+    check_supported,
+    put_weights,
+    whole_moments,
+    whole_tensor,
+)
 from textae.training.skipping import SkippedSteps, split_finite
 from textae.training.topic import TOPIC
 
@@ -78,6 +85,7 @@ class Training(ABC):
         self.config, self.evaluate = config, evaluate
         self.output = Path(config.run.output)
         self.accelerator = Accelerator(log_with=config.run.trackers or None, project_dir=self.output)
+        check_supported(self.accelerator)
         self.is_main = self.accelerator.is_main_process
         self.total = self.steps(config)
         self.checkpoint_folder = self.output / "checkpoints"
@@ -159,17 +167,21 @@ class Training(ABC):
         """Right after the optimizer: what is learned without gradients; returns metrics."""
         return {}
 
-    def as_result(self) -> AbstractContextManager[None]:
-        """Within, the model is what a run would give if it ended now."""
-        return nullcontext()
+    def whole(self) -> AbstractContextManager[Any]:
+        """Within, the model with all of its weights, which may be sharded; every process enters."""
+        return self.gathering.of(self.model)
+
+    def as_result(self) -> AbstractContextManager[Any]:
+        """Within, the model that a run would give if it ended now; every process enters."""
+        return self.whole()
 
     @abstractmethod
-    def show(self) -> None:
-        """Put a few documents and what becomes of them in the log."""
+    def show(self, model: Any) -> None:
+        """Put a few documents and what becomes of them by ``model`` in the log."""
 
     @abstractmethod
-    def scores(self) -> dict[str, float] | None:
-        """Scores on valid, ``score`` being what the best model has most of; None if nothing can be scored."""
+    def scores(self, model: Any) -> dict[str, float] | None:
+        """Of ``model`` on valid, ``score`` being what the best has most of; None if nothing can be scored."""
 
     def scored(self, score: float) -> None:
         """What happens once a score is known, in all processes; it is 0 in all but the main one."""
@@ -252,6 +264,7 @@ class Training(ABC):
 
     def _build(self, checkpoint: Path | None) -> None:
         model = self.build_model(checkpoint)
+        self.gathering = WholeModel(self.accelerator, model)
         optimizer = build_optimizer(model, self.config.optimizer)
         self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.model = self.accelerator.unwrap_model(self.module)
@@ -284,7 +297,7 @@ class Training(ABC):
         for name, part in self.model.parts().items():
             limit = self.config.optimizer.maximum_gradient_norm
             norm = self.accelerator.clip_grad_norm_(list(part.parameters()), limit)
-            metrics[f"gradient_norm/{name}"] = float(norm)
+            metrics[f"gradient_norm/{name}"] = float(whole_tensor(norm))
         set_learning_rates(self.optimizer, self.learning_rates())
         # Metrics are of all processes' rows, so that all of them skip a step, or none.
         metrics, bad = split_finite(metrics)
@@ -329,9 +342,10 @@ class Training(ABC):
                 phase, metrics, texts = self.train_step()
                 self.metrics.step(self.step, phase, metrics)
                 self.after_step(phase, metrics, texts)
-                if self.step % config.run.sample_every == 0 and self.is_main:
-                    with torch.no_grad():
-                        self.show()
+                if self.step % config.run.sample_every == 0:
+                    with torch.no_grad(), self.as_result() as model:
+                        if self.is_main:
+                            self.show(model)
                 ends = self.step in (config.warmup.steps, self.total)
                 if self.step % config.run.evaluate_every == 0 or ends:
                     self._evaluate()
@@ -351,49 +365,61 @@ class Training(ABC):
 
     def _evaluate(self) -> None:
         """Score on valid; the best model so far is kept."""
-        scores = self.scores()
-        if scores is None:
-            return
-        if self.is_main:
-            self.metrics.write(self.step, {f"valid/{name}": float(value) for name, value in scores.items()})
-            shown = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
-            logger.info("step %d, valid: %s", self.step, shown)
-            if scores["score"] > self.best:
-                self.best = scores["score"]
-                if self.keeps_best:
-                    with self.as_result():
-                        save_checked(self.model, self.output / "best")
-        self.accelerator.wait_for_everyone()
+        with self.as_result() as model:
+            scores = self.scores(model)
+            if scores is None:
+                return
+            if self.is_main:
+                self._keep_best(model, scores)
+            self.accelerator.wait_for_everyone()
         self.scored(scores.get("score", 0.0))
+
+    def _keep_best(self, model: Any, scores: dict[str, float]) -> None:
+        self.metrics.write(self.step, {f"valid/{name}": float(value) for name, value in scores.items()})
+        shown = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+        logger.info("step %d, valid: %s", self.step, shown)
+        if scores["score"] > self.best:
+            self.best = scores["score"]
+            if self.keeps_best:
+                save_checked(model, self.output / "best")
 
     # Saving --------------------------------------------------------------------------------------
 
     def save_model(self, folder: Path) -> None:
         """Write the model as it is; every process calls it."""
-        if self.is_main:
-            save_checked(self.model, folder)
+        with self.whole() as model:
+            if self.is_main:
+                save_checked(model, folder)
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
         folder = self.checkpoint_folder / f"step-{self.step:06d}"
         save_random_state(folder / f"random-{self.accelerator.process_index}.safetensors")
         self.accelerator.wait_for_everyone()
-        if self.is_main:
-            state = {
-                "step": self.step,
-                "best": self.best,
-                **self.streams.state_dict(),
-                "metrics": self.metrics.state_dict(),
-                "skipped": self.skipped.in_a_row,
-                **self.state(),
-            }
-            save_checkpoint(folder, self.model, self.optimizer.optimizer, state, self.kept_weights())
-            remove_old_checkpoints(self.checkpoint_folder, self.config.run.keep_checkpoints)
-            self.record.write(self.step)
+        moments = whole_moments(self.optimizer.optimizer)
+        with self.whole() as model:
+            if self.is_main:
+                self._write_checkpoint(folder, model, moments)
         self.accelerator.wait_for_everyone()
 
+    def _write_checkpoint(self, folder: Path, model: Any, moments: dict[int, dict[str, Any]]) -> None:
+        state = {
+            "step": self.step,
+            "best": self.best,
+            **self.streams.state_dict(),
+            "metrics": self.metrics.state_dict(),
+            "skipped": self.skipped.in_a_row,
+            **self.state(),
+        }
+        save_checkpoint(folder, model, moments, state, self.kept_weights())
+        remove_old_checkpoints(self.checkpoint_folder, self.config.run.keep_checkpoints)
+        self.record.write(self.step)
+
     def _restore(self, checkpoint: Path) -> dict[str, Any]:
-        state = load_checkpoint(checkpoint, self.model, self.optimizer.optimizer)
+        with self.whole() as model:
+            state = load_checkpoint(checkpoint, model, self.optimizer.optimizer)
+            if model is not self.model:
+                put_weights(self.model, model.state_dict())
         with restoring(checkpoint):
             self.step, self.best = int(state["step"]), float(state["best"])
             self.skipped.in_a_row = int(state["skipped"])
@@ -409,14 +435,12 @@ class Training(ABC):
 
     def _finish(self) -> Path:
         """Save the best model, or the last where nothing chose a best, as the run's result."""
-        if self.is_main:
-            if (self.output / "best").is_dir():
-                require_whole(self.output / "best", START_AGAIN)
-                self.model = Autoencoder.from_pretrained(self.output / "best", self.accelerator.device)
-                self.model.save_pretrained(self.output)
-            else:
-                with self.as_result():
-                    self.model.save_pretrained(self.output)
+        with self.as_result() as model:
+            if self.is_main:
+                if (self.output / "best").is_dir():
+                    require_whole(self.output / "best", START_AGAIN)
+                    model = Autoencoder.from_pretrained(self.output / "best", self.accelerator.device)
+                model.save_pretrained(self.output)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self.output
@@ -445,6 +469,8 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
     output = Path(config.run.output)
     state = join_processes()
     earlier = (output / "metrics.jsonl").exists() or (output / "checkpoints").is_dir()
+    if resume is not None and not output.is_dir():
+        find_checkpoint(output / "checkpoints", resume)  # before a folder is made for nothing
     with in_use(output) if state.is_main_process else nullcontext():
         if resume is None and earlier and state.is_main_process:
             # A fresh run must not resume from, or be judged by, what an earlier one left.

@@ -144,19 +144,19 @@ class NumberTraining(Training):
         )
         return dict.fromkeys(self.model.parts(), rate)
 
-    def show(self) -> None:
+    def show(self, model: CodeAutoencoder) -> None:
         """Put a few documents and their reconstructions in the log."""
         count = self.config.run.sample_documents
         texts = self.valid_texts[:count] or [row["text"] for row in self.document_texts.take(count)]
-        for text, restored in zip(texts, self.model.reconstruct(texts), strict=True):
+        for text, restored in zip(texts, model.reconstruct(texts), strict=True):
             logger.info("step %d\n  document:       %s\n  reconstruction: %s", self.step, text, restored)
 
-    def scores(self) -> dict[str, float] | None:
+    def scores(self, model: CodeAutoencoder) -> dict[str, float] | None:
         """Nats per token of valid documents; the best model has the least."""
         if not self.valid_texts:
             return None
         if not self.is_main:
             return {}
-        losses = self.model.reconstruction_loss(self.valid_texts)
+        losses = model.reconstruction_loss(self.valid_texts)
         loss = sum(losses) / len(losses)
         return {"loss": loss, "score": -loss}

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from textae.config import AdversarialConfig, RewardsConfig
+from textae.training.sharding import put_weights
 
 
 def total_reward(metrics: dict[str, float], rewards: RewardsConfig) -> float:
@@ -64,7 +65,7 @@ class Rollback:
     def go_back(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Give ``model`` its best weights; the optimizer forgets, for its moments led astray."""
         assert self.weights is not None
-        model.load_state_dict(self.weights)
+        put_weights(model, self.weights)
         optimizer.state.clear()
         self.count, self.bad, self.rewards = self.count + 1, 0, []
 

@@ -1,7 +1,8 @@
 """A run whose code is text: warm-up, then the adversarial phase."""
 
 import copy
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +107,21 @@ class TextTraining(Training):
             warm = TextAutoencoder.from_pretrained(self.origin / "warm", self.accelerator.device)
             reference: Encoder = warm.encoder
         else:
-            reference = copy.deepcopy(self.model.encoder)
+            with self.whole() as model:
+                reference = copy.deepcopy(model.encoder)
         self.estimator = ESTIMATORS[self.config.adversarial.estimator](
             self.config, self.vocabulary, reference, self.token_weights, self.reduce, self.reward_models
         )
 
-    def as_result(self) -> AbstractContextManager[None]:
-        """Within, the encoder is what a run would give if it ended now."""
+    @contextmanager
+    def as_result(self) -> Iterator[TextAutoencoder]:
+        """Within, a model whose encoder is what a run would give if it ended now."""
         warm = None if self.estimator is None else self.estimator.reference
-        return interpolated(self.model.encoder, warm, self.config.adversarial.warm_share)
+        with (
+            self.whole() as model,
+            interpolated(model.encoder, warm, self.config.adversarial.warm_share),
+        ):
+            yield model
 
     def next_batch(self) -> tuple[AutoencoderInputs | Any, int]:
         """Inputs of the warm-up, or summaries that were sampled."""
@@ -127,7 +134,8 @@ class TextTraining(Training):
         # The scored policy must be the sampled one, and rewards free of noise: no dropout here.
         self.model.encoder.eval()
         self.model.reconstructor.eval()
-        batch = self.estimator.sample(self.model, self.step, rows, documents, human)
+        with self.whole() as model:
+            batch = self.estimator.sample(model, self.step, rows, documents, human)
         if paired:
             batch.inputs.pairs = pair_inputs(paired, rows, self.vocabulary, device)
         if config.adversarial.denoising_weight > 0:
@@ -186,32 +194,32 @@ class TextTraining(Training):
 
     def _go_back_if_worse(self, value: float) -> None:
         """Report what the rollback watches, and go back to the best weights where it has fallen too far."""
-        if self.rollback.report(value, self.model):
+        with self.whole() as model:
+            worse = self.rollback.report(value, model)
+        if worse:
             self.rollback.go_back(self.model, self.optimizer.optimizer)
             self.metrics.write(self.step, {"rollback/count": float(self.rollback.count)})
             if self.is_main:
                 logger.warning("step %d, %s.", self.step, self.rollback.describe(value))
 
-    def show(self) -> None:
+    def show(self, model: TextAutoencoder) -> None:
         """Put a few documents with summary and reconstruction in the log."""
         texts = [pair.document for pair in self.pairs[: self.config.run.sample_documents]]
         if not texts:
             count = self.config.run.sample_documents
             texts = [row["text"] for row in self.document_texts.take(count)]
-        with self.as_result():
-            summaries = self.model.summarize(texts)
-        for text, summary, restored in zip(texts, summaries, self.model.reconstruct(summaries), strict=True):
+        summaries = model.summarize(texts)
+        for text, summary, restored in zip(texts, summaries, model.reconstruct(summaries), strict=True):
             logger.info("step %d\n  document:       %s\n  summary:        %s\n  reconstruction: %s",
                         self.step, text, summary, restored)  # fmt: skip
 
-    def scores(self) -> dict[str, float] | None:
+    def scores(self, model: TextAutoencoder) -> dict[str, float] | None:
         """What the caller's function says of the valid pairs."""
         if not self.pairs or self.evaluate is None:
             return None
         if not self.is_main:
             return {}
-        with self.as_result():
-            return self.evaluate(self.model, self.pairs)
+        return self.evaluate(model, self.pairs)
 
     @property
     def keeps_best(self) -> bool:

@@ -1,0 +1,133 @@
+"""Parameters that lie in pieces on several processes (FSDP2), and the whole model where one is needed.
+
+In the forward pass FSDP2 gathers each layer as it comes. Whatever else is asked of a model (sampling,
+scoring, saving) goes through a copy of its modules that holds no weights of its own: they are gathered into
+it once, for as long as they are needed, however many tokens are sampled meanwhile.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from torch import nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from textae.errors import InputError
+
+
+def check_supported(accelerator: Accelerator) -> None:
+    """Refuse what trains otherwise than by Accelerate's forward, backward, clip and step.
+
+    Raises:
+        InputError: for DeepSpeed, Megatron-LM, and FSDP in its first version.
+    """
+    kind = accelerator.distributed_type
+    if kind in (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM) or (
+        kind == DistributedType.FSDP and not accelerator.is_fsdp2
+    ):
+        raise InputError(
+            f"textae does not train with {kind.value} as it is set up here, which takes the optimizer's step "
+            "out of its hands; shard with FSDP2, as configs/accelerate/several_gpus_fsdp2.yaml does."
+        )
+
+
+def whole_tensor(value: torch.Tensor) -> torch.Tensor:
+    """A tensor with all its pieces; every process calls it."""
+    if not isinstance(value, DTensor):
+        return value
+    whole = value.full_tensor()
+    # Where pieces are uneven it is a view of something padded, which safetensors would refuse to save.
+    padded = whole.untyped_storage().nbytes() > whole.numel() * whole.element_size()
+    return whole.clone() if padded else whole
+
+
+def piece_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """This process's piece of a whole tensor that every process has, cut as ``like`` is, if it is cut."""
+    if not isinstance(like, DTensor) or value.shape != like.shape:
+        return value
+    value = value.to(like.device)
+    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def whole_moments(optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Any]]:
+    """The optimizer's state with whole tensors; every process calls it."""
+    return {
+        index: {
+            name: whole_tensor(value) if isinstance(value, torch.Tensor) else value
+            for name, value in values.items()
+        }
+        for index, values in optimizer.state_dict()["state"].items()
+    }
+
+
+def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Give a model whole weights, of which it keeps what is its own; every process has them all."""
+    if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+        model.load_state_dict(weights)
+        return
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(piece_like(weights[name].detach(), parameter))
+        for name, buffer in model.named_buffers():
+            if name in weights:
+                buffer.copy_(weights[name])
+
+
+class WholeModel:
+    """Gives the whole of a model, which may be sharded.
+
+    Args:
+        accelerator: which says whether it will be.
+        model: before it is prepared.
+    """
+
+    def __init__(self, accelerator: Accelerator, model: nn.Module):
+        self.skeleton: Any = None
+        self.held = 0
+        if accelerator.distributed_type == DistributedType.FSDP:
+            self.skeleton = copy.deepcopy(model).requires_grad_(False).eval()
+            self._empty()
+
+    @contextmanager
+    def of(self, model: Any) -> Iterator[Any]:
+        """Within, a model with all the weights that ``model`` has now: itself, if it is not sharded.
+
+        Every process enters, and what a process does to the copy's weights is lost at the end.
+        """
+        if self.skeleton is None:
+            yield model
+            return
+        if self.held == 0:
+            self._fill(model)
+        self.held += 1
+        try:
+            yield self.skeleton
+        finally:
+            self.held -= 1
+            if self.held == 0:
+                self._empty()
+
+    @torch.no_grad()
+    def _fill(self, model: nn.Module) -> None:
+        # One copy of a tensor that several modules share.
+        gathered: dict[int, nn.Parameter] = {}
+        for module, own in zip(self.skeleton.modules(), model.modules(), strict=True):
+            for name, parameter in own._parameters.items():
+                if parameter is not None:
+                    if id(parameter) not in gathered:
+                        whole = whole_tensor(parameter.detach())
+                        gathered[id(parameter)] = nn.Parameter(whole, requires_grad=False)
+                    module._parameters[name] = gathered[id(parameter)]
+            module._buffers.update(own._buffers)
+
+    def _empty(self) -> None:
+        nothing: dict[int, nn.Parameter] = {}
+        for module in self.skeleton.modules():
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    empty = nn.Parameter(parameter.to("meta"), requires_grad=False)
+                    module._parameters[name] = nothing.setdefault(id(parameter), empty)
