@@ -89,7 +89,8 @@ class Training(Subject):
         self.accelerator.init_trackers("textae")
         file = self.output / "metrics.jsonl"
         self.metrics = MetricsLog(self.accelerator, file, config.run.log_every, self.total, self.step)
-        self.metrics.load_state_dict(state.get("metrics", {}))
+        with restoring(checkpoint or self.output):
+            self.metrics.load_state_dict(state.get("metrics", {}))
         self.record = RunRecord(self.output, self.step, self.accelerator.num_processes)
 
     # Building -------------------------------------------------------------------------------------
