@@ -52,7 +52,8 @@ class StrictLoader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except (ValueError, LookupError, ArithmeticError, AttributeError, TypeError) as error:
             kind = str(node.tag).rpartition(":")[2]
-            what = f'"{str(node.value)[:40]}" is no {kind}'
+            value = f'"{node.value[:40]}"' if isinstance(node.value, str) else "what stands here"
+            what = f"{value} cannot be read as {kind}"
             raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
 
     def construct_whole_number(self, node: Any) -> int:
@@ -65,10 +66,15 @@ class StrictLoader(yaml.SafeLoader):
             raise ValueError("too many digits")
         return value
 
+    def refuse_kind(self, node: Any) -> None:
+        """Refuse what no setting is, and what does not come back the same once it is written."""
+        raise ValueError("no kind of a setting")
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Make a mapping, no key twice."""
         seen: set[str] = set()
-        for key, _ in node.value:
+        # What is called a mapping by its tag may be none.
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(
@@ -79,6 +85,8 @@ class StrictLoader(yaml.SafeLoader):
 
 
 StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.construct_whole_number)
+for _kind in ("binary", "omap", "pairs", "set"):
+    StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", StrictLoader.refuse_kind)
 StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),

@@ -16,8 +16,8 @@ FULL = os.environ.get("TEXTAE_FUZZ") == "full"
 FACTOR = 7 if FULL else 1
 # Inputs of each exploration in a run that is not full.
 PLAN = {
-    "any bytes in any format": 240,
-    "damaged files": 300,
+    "any bytes in any format": 200,
+    "damaged files": 500,
     "JSON": 100,
     "tables": 60,
     "lines": 60,
@@ -124,7 +124,10 @@ def damaged(draw, valid):
     """One of the ``valid`` bytes with a few bytes flipped, cut, doubled, moved or put in; or as it is."""
     data = bytearray(draw(st.sampled_from(valid)))
     for _ in range(draw(st.integers(0, 4))):
-        at, length = draw(st.integers(0, len(data))), draw(st.integers(1, 40))
+        # Where something begins there is more to break than in the middle of a word.
+        marks = [at + 1 for at, byte in enumerate(data[:4000]) if byte in b':,[{"\n']
+        at = draw(st.integers(0, len(data)) | st.sampled_from(marks or [0]))
+        length = draw(st.integers(1, 40))
         kind = draw(st.sampled_from(["flip", "token", "token", "cut", "double", "truncate", "bytes"]))
         if kind == "flip" and at < len(data):
             data[at] ^= draw(st.integers(1, 255))

@@ -154,7 +154,9 @@ def test_sources(tmp_path, monkeypatch):
     characters = st.sampled_from("atx.*?[]!0123456789:@- \x00\n\ud800\udcff\u202e~") | st.characters()
     # Of folders only this one is looked at, whatever the pattern.
     rest = st.text(characters, max_size=30).map(lambda text: text.replace("/", ""))
-    begins = st.sampled_from(["", "a.txt", "newswire", "newswire:", "newswire:" + "9" * 5000, "hub:", "x" * 300])
+    begins = st.sampled_from(
+        ["", "a.txt", "newswire", "newswire:", "newswire:" + "9" * 5000, "hub:", "x" * 300]
+    )
     explore("sources", check, begin=begins, rest=rest | st.just(""))
 
 
