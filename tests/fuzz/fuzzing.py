@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from textae.errors import InputError
 
-# TEXTAE_FUZZ=full tries seven times as many inputs, other ones each time; without it they are always the same.
+# TEXTAE_FUZZ=full tries seven times as many inputs, others each time; without it they are always the same.
 FULL = os.environ.get("TEXTAE_FUZZ") == "full"
 FACTOR = 7 if FULL else 1
 # Inputs of each exploration in a run that is not full.

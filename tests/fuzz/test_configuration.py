@@ -1,4 +1,4 @@
-"""Configuration: whatever a recipe or a plan holds, there are settings, or one sentence that names the file."""
+"""Configuration: whatever a recipe or a plan holds, there are settings, or one sentence that names it."""
 
 from pathlib import Path
 

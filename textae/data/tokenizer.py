@@ -169,7 +169,12 @@ class Vocabulary:
         tokenizer, special = self.tokenizer, self.special.tolist()
         if tokenizer.unk_token_id is not None:
             special[tokenizer.unk_token_id] = False
-        rows = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        how = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
+        try:
+            rows = tokenizer(texts, **how)
+        except TypeError:
+            # The tokenizer takes UTF-8. Half of a surrogate pair, which has none, is a question mark to it.
+            rows = tokenizer([text.encode("utf-8", "replace").decode("utf-8") for text in texts], **how)
         return [[token for token in row if not special[token]][:max_tokens] for row in rows["input_ids"]]
 
     def decode(self, rows: Iterable[list[int]]) -> list[str]:
