@@ -31,7 +31,7 @@ PLAN = {
     "headers of files of codes": 60,
     "sections of files of codes": 60,
     "manifests of engines": 40,
-    "settings of models": 40,
+    "settings of models": 60,
     "damaged files of models": 40,
     "damaged checkpoints": 80,
     "states of checkpoints": 40,

@@ -1,4 +1,4 @@
-"""Checkpoints and logs of runs: whatever they hold, a run goes on, or there is one sentence that names them."""
+"""Checkpoints and logs: whatever they hold, a run goes on, or there is one sentence that names them."""
 
 import json
 import random

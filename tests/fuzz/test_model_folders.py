@@ -1,4 +1,4 @@
-"""Folders of models: whatever is in one, there is a model that writes, or one sentence that names the folder."""
+"""Folders of models: whatever is in one, there is a model that writes, or one sentence that names it."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def folder(tiny_model, tmp_path):
 def try_out(folder):
     """Load a model and let it write, as a person would next."""
     model = Autoencoder.from_pretrained(folder)
-    model.summarize(["snow closed the upper road"], num_beams=1)
+    model.summarize(["snow closed the upper road"])
 
 
 def leaves(value, path=()):
@@ -47,7 +47,9 @@ def test_settings(folder):
     path = folder / "config.json"
     saved = json.loads(path.read_text(encoding="utf-8"))
     places = st.sampled_from([place for place in leaves(saved) if place])
-    sizes = st.sampled_from([0, -1, 1, 3, 10**5, 2**24, 2**31, 10**12, "", "x", "../x", "kernels-community/x"])
+    sizes = st.sampled_from(
+        [0, -1, 1, 3, 10**5, 2**24, 2**31, 10**12, "", "x", "../x", "kernels-community/x"]
+    )
 
     def check(places, new):
         value = saved
@@ -59,9 +61,7 @@ def test_settings(folder):
         path.write_text(json.dumps(value), encoding="utf-8")
         return refused(lambda: try_out(folder))
 
-    explore(
-        "settings of models", check, places=st.lists(places, max_size=2), new=sizes | json_values(3)
-    )
+    explore("settings of models", check, places=st.lists(places, max_size=2), new=sizes | json_values(3))
 
 
 def test_damaged_files(folder, tmp_path):

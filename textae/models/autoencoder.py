@@ -69,6 +69,12 @@ class TextAutoencoder(Autoencoder):
             "discriminator": self.discriminator,
         }
 
+    def try_out(self) -> None:
+        """Write a word, judge it, and restore a document from it."""
+        self.summarize(["a"], words=1, num_beams=1, candidates=1)
+        self.readability(["a"])
+        self.reconstruction_loss(["a"], ["a"])
+
     def card(self, results: str) -> str:
         """Markdown of the model card."""
         return model_card(self.config, sum(p.numel() for p in self.parameters()), results)

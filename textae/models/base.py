@@ -67,6 +67,10 @@ class Autoencoder(nn.Module, ABC):
     def reconstruction_loss(self, documents: list[str], *, batch_size: int = 64) -> list[float]:
         """Nats per token of each document when it is restored from its code."""
 
+    @abstractmethod
+    def try_out(self) -> None:
+        """Let every network take a step or two, so that settings which make no sense are found at once."""
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -198,8 +202,17 @@ class Autoencoder(nn.Module, ABC):
             raise InputError(
                 f"{folder / WEIGHTS}: the weights do not fit or are damaged ({reason(error)})."
             ) from error
+        model.eval()
+        try:
+            model.try_out()
+        except InputError:
+            raise
+        except Exception as error:  # whatever a network does with sizes and token ids that make no sense
+            raise InputError(
+                f"{folder / CONFIG}: a model with these settings does not work ({reason(error)})."
+            ) from error
         model.folder = folder
-        return model.to(device or "cpu").eval()
+        return model.to(device or "cpu")
 
     def push_to_hub(self, name: str, private: bool = False) -> str:
         """Upload the model to the Hub under ``name`` and return its address."""

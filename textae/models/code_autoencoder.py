@@ -88,6 +88,10 @@ class CodeAutoencoder(Autoencoder):
         """Network and code."""
         return {"network": self.network, "code": self.code}
 
+    def try_out(self) -> None:
+        """Restore a document from its code."""
+        self.reconstruction_loss(["a"])
+
     def card(self, results: str) -> str:
         """Markdown of the model card."""
         return code_card(self.config, sum(p.numel() for p in self.parameters()), results)

@@ -25,7 +25,17 @@ _CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipelines")
 _ATTENTIONS = (None, "eager", "sdpa")
 # The largest whole number under a name that has this part, the first that fits: each layer takes time even
 # without memory, and tables of positions are computed by some families.
-_MOST = {"layer": 1_000, "num_": 10_000, "position": 2**17, "tokens": 2**17, "words": 2**17, "": 2**24}
+_MOST = {
+    "beams": 256,
+    "candidates": 256,
+    "slack": 64,
+    "layer": 1_000,
+    "num_": 10_000,
+    "position": 2**17,
+    "tokens": 2**17,
+    "words": 2**17,
+    "": 2**24,
+}
 # Numbers that are not in the file, such as tables of positions.
 _SPARE = 2**24
 
