@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import cache
 
 from textae.config import NormalizationConfig
 from textae.data.words import count_unspaced, is_unspaced
@@ -17,6 +18,9 @@ _CLITIC = re.compile(r"(?<=[^\W_])(n't)\b|(?<=[^\s'])('(?:s|re|ve|ll|d|m))\b", r
 _CLOSING_APOSTROPHE = re.compile(r"(?<=[^\s'])(?<!'n)'(?=\s|$)")
 _PERIOD = re.compile(r"(?<=[^\s.])\.(?=\s|$)")
 _INNER_PERIODS = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
+# As many on one letter are enough for any script (https://www.unicode.org/reports/tr15/#Stream_Safe_Text_Format),
+# and sorting those of one letter takes the square of their number: no time in a text that is not long.
+_MOST_MARKS, _LONG = 30, 5000
 _DIGIT = re.compile(r"\d")
 # Words that keep their period in the middle of a sentence; a name's initial does as well.
 _ABBREVIATIONS = frozenset(
@@ -42,7 +46,8 @@ def normalize(text: str, config: NormalizationConfig) -> str:
     for old, new in config.replacements.items():
         text = text.replace(old, new)
     if config.unicode_nfkc:
-        text = unicodedata.normalize("NFKC", text)
+        # Once more afterwards, as one mark may be normalised to two.
+        text = _thin_out(unicodedata.normalize("NFKC", _thin_out(text)))
     if config.split_punctuation:
         text = _split_punctuation(text)
     if config.lowercase:
@@ -50,6 +55,27 @@ def normalize(text: str, config: NormalizationConfig) -> str:
     if config.digits_to_hash:
         text = _DIGIT.sub("#", text)
     return " ".join(text.split())
+
+
+def _thin_out(text: str) -> str:
+    """``text``, if it is long, without marks such as accents that follow on thirty others on a letter."""
+    if len(text) < _LONG or text.isascii():
+        return text
+    return _marks().sub(lambda match: match.group()[:_MOST_MARKS], text)
+
+
+@cache
+def _marks() -> re.Pattern[str]:
+    """More marks in a row than there may be, each a character that NFKC begins with a mark for."""
+    # There are none beyond the first two planes.
+    characters = map(chr, range(0x80, 0x20000))
+    found = [
+        character
+        for character in characters
+        if unicodedata.combining(character)
+        or unicodedata.combining(unicodedata.normalize("NFKD", character)[0])
+    ]
+    return re.compile(f"[{''.join(found)}]{{{_MOST_MARKS + 1},}}")
 
 
 def _split_punctuation(text: str) -> str:
@@ -65,7 +91,9 @@ def _split_punctuation(text: str) -> str:
 def _split_period(match: re.Match[str]) -> str:
     """Return the period apart from its word if it ends a sentence, else as it stands."""
     text, position = match.string, match.start()
-    start = max(text.rfind(" ", 0, position), text.rfind("-", 0, position), text.rfind("'", 0, position)) + 1
+    start = text.rfind(" ", 0, position) + 1
+    # Within the word: without one, a search of the whole text before every full stop would take very long.
+    start = max(text.rfind("-", start, position), text.rfind("'", start, position), start - 1) + 1
     word = text[start:position]
     if word.lower() in _ABBREVIATIONS or _INNER_PERIODS.fullmatch(word):
         return "."
