@@ -337,3 +337,14 @@ def test_segments_come_back_as_they_were():
     segment = Segment([(1, "ä"), (None, "\u2028"), ("x", "")], {"records": 3}, [{"position": 2}], True, False)
     assert Segment.decode(segment.encode()) == segment
     assert Segment.decode(b"") is None and Segment.decode(b"\n{}") is None
+
+
+@pytest.mark.parametrize(("name", "comma"), [("o.csv", ","), ("o.tsv", "\t")])
+def test_what_a_spreadsheet_would_run_is_text_in_tables(tmp_path, name, comma):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"id": "@x", "document": "=1+1"}\n{"id": -5, "document": "rain"}\n', encoding="utf-8")
+    run(source, tmp_path / name)
+    lines = (tmp_path / name).read_text(encoding="utf-8").splitlines()
+    assert lines == [f"id{comma}summary", f"'@x{comma}'=1+1", f"-5{comma}RAIN"]
+    run(source, tmp_path / "o.jsonl")  # no spreadsheet reads it
+    assert '"=1+1"' in (tmp_path / "o.jsonl").read_text(encoding="utf-8")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
+from textae.data.spreadsheets import safe_cell
+
 Row = tuple[Any, str]  # id or None, text written for the record
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -77,5 +79,6 @@ def _encode(rows: list[Row], suffix: str, field: str, with_ids: bool) -> bytes:
 
 def _encode_table(rows: list[list[Any]], delimiter: str) -> bytes:
     buffer = io.StringIO()
-    csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    safe = [[safe_cell(value) for value in row] for row in rows]
+    csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows(safe)
     return buffer.getvalue().encode("utf-8")
