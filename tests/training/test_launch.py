@@ -1,12 +1,21 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.utils import DistributedType
 
+from textae.errors import InputError
 from textae.training import launch
+from textae.training.sharding import check_supported
+
+CONFIGURATIONS = Path(__file__).resolve().parents[2] / "configs" / "accelerate"
 
 
 @pytest.mark.parametrize(
@@ -54,3 +63,21 @@ def test_two_processes_of_the_real_launcher_find_each_other(tmp_path):
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true"} if torch.accelerator.is_available() else None
     subprocess.run([sys.executable, *words, str(script)], check=True, env=environment, timeout=300)
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["2 2 cpu", "2 2 cpu"]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGURATIONS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_accelerate_reads_every_configuration(path):
+    loaded = load_config_from_file(str(path))
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert str(loaded.distributed_type.value) == written["distributed_type"]
+    assert loaded.num_processes == written["num_processes"]
+    sharding = getattr(loaded, "fsdp_config", None) or {}
+    assert ("fsdp2" in path.stem) == (sharding.get("fsdp_version") == 2)
+
+
+def test_a_configuration_that_a_message_names_is_there():
+    accelerator = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, is_fsdp2=False)
+    with pytest.raises(InputError) as told:
+        check_supported(accelerator)
+    (name,) = re.findall(r"configs/accelerate/(\S+\.yaml)", str(told.value))
+    assert (CONFIGURATIONS / name).is_file()

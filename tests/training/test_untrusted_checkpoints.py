@@ -79,7 +79,7 @@ def test_a_state_that_the_run_stumbles_over(folder):
 
     for state in ({}, {"step": "x"}, {"step": None}, [], {"step": float("inf")}):
         assert refusal(lambda: restore(state)).startswith(f"{folder}: the checkpoint is incomplete")  # noqa: B023
-    with pytest.raises(InputError, match="^this one$"), restoring(folder):
+    with pytest.raises(InputError, match=r"^this one$"), restoring(folder):
         raise InputError("this one")
 
 
