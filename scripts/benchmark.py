@@ -69,6 +69,10 @@ def main() -> int:
             # Parts that were measured before stay, each with what it came from.
             known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
             write_json({**known, part: {**about, **report}}, path)
+            if part == "corpus":
+                from benchmarks.corpus import draw_corpus
+
+                draw_corpus(report, path.with_name(f"{path.stem}_corpus.png"))
     return 0
 
 

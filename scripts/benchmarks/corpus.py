@@ -50,6 +50,20 @@ def measure_corpus(documents: int) -> dict[str, Any]:
         }
 
 
+def draw_corpus(report: dict[str, Any], path: Path) -> None:
+    """Draw the resident size against the documents that were summarised."""
+    from textae.evaluation.pictures import new_figure, save_figure
+
+    figure = new_figure((6.0, 3.0))
+    axes = figure.add_subplot()
+    points = report["points"]
+    axes.plot([point["documents"] for point in points], [point["bytes"] / 2**20 for point in points])
+    axes.axvline(10_000, linestyle=":", color="grey")
+    axes.set(xscale="log", xlabel="documents summarised", ylabel="resident MiB")
+    axes.set_ylim(bottom=0)
+    save_figure(figure, path)
+
+
 def first_after(points: list[dict[str, Any]], documents: int) -> dict[str, Any]:
     """The first point at which so many documents were done, or the last."""
     return next((point for point in points if point["documents"] >= documents), points[-1])
