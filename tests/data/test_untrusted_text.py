@@ -226,3 +226,8 @@ def test_as_many_marks_as_a_script_has_stay():
     text = rest + "e" + "\u0315\u0300" * 15
     assert normalize(text, config) == rest + "\u00e8" + "\u0300" * 14 + "\u0315" * 15
     assert normalize(f"{rest} \u0344" + "\u0344" * 40, config) == f"{rest} " + "\u0308\u0301" * 15
+
+
+def test_half_a_surrogate_pair_is_a_question_mark_to_a_tokenizer(tiny_vocabulary):
+    rows = tiny_vocabulary.encode(["a \ud83d heron", "\U0001f600"])
+    assert rows == tiny_vocabulary.encode(["a ? heron", "\U0001f600"])
