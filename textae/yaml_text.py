@@ -26,24 +26,25 @@ class StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Compose the next node, counted as often as it is named."""
-        event = self.peek_event()
+        event: Any = self.peek_event()
+        mark: Any = event.start_mark
         before = self._nodes
         self._depth += 1
         if self._depth > MOST_NESTED:
-            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
         if isinstance(event, yaml.AliasEvent):
             if id(node) not in self._nodes_of:
                 what = f'"*{event.anchor}" stands inside of what it stands for'
-                raise yaml.composer.ComposerError(None, None, what, event.start_mark)  # type: ignore[arg-type]
+                raise yaml.composer.ComposerError(None, None, what, mark)
             self._nodes += self._nodes_of[id(node)]
         else:
             self._nodes += 1
             self._nodes_of[id(node)] = self._nodes - before
         if self._nodes > MOST_NODES:
             what = f"it has more than {MOST_NODES:,} values with what aliases stand for"
-            raise yaml.composer.ComposerError(None, None, what, event.start_mark)
+            raise yaml.composer.ComposerError(None, None, what, mark)
         return node
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:

@@ -359,6 +359,7 @@ def _read_parquet(stream: Any, path: str) -> Iterator[Record]:
 
 
 _TABLE_NAMES = {",": "CSV", "\t": "TSV"}
+# Of lines; JSON that may be one array is no format of lines.
 _PARSERS: dict[str, Callable[[Iterable[str | None], str], Iterator[Record]]] = {
     ".txt": _parse_text,
     ".jsonl": _parse_json_lines,

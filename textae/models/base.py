@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import torch
 from safetensors.torch import load_model, save_model
@@ -180,7 +180,7 @@ class Autoencoder(nn.Module, ABC):
             raise InputError(f"{name}: this model's code is {config.code.kind}; {cls.purpose} needs another.")
         vocabulary = load_vocabulary(folder)
 
-        def build() -> Any:
+        def build() -> Autoencoder:
             networks = {part: network_from_dict(values) for part, values in settings.items()}
             return kind(config, vocabulary, networks)
 
@@ -212,7 +212,7 @@ class Autoencoder(nn.Module, ABC):
                 f"{folder / CONFIG}: a model with these settings does not work ({reason(error)})."
             ) from error
         model.folder = folder
-        return model.to(device or "cpu")
+        return cast(Self, model.to(device or "cpu"))
 
     def push_to_hub(self, name: str, private: bool = False) -> str:
         """Upload the model to the Hub under ``name`` and return its address."""
