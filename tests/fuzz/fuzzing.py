@@ -146,7 +146,8 @@ def damaged(draw, valid):
 
 def json_values(leaves=10):
     """Whatever JSON can hold, with the texts and numbers that are hard to bear."""
-    numbers = st.integers() | st.floats() | st.sampled_from([2**53, 2**63, 2**64, -1, 0, 10**400, 1e308])
+    odd = [2**53, 2**63, 2**64, -1, 0, 10**400, 1e308, float("inf"), float("-inf"), float("nan")]
+    numbers = st.integers() | st.floats() | st.sampled_from(odd)
     atoms = st.none() | st.booleans() | numbers | hard_texts()
     return st.recursive(
         atoms,

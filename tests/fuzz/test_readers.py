@@ -8,7 +8,7 @@ import math
 
 import pyarrow
 import pytest
-from fuzzing import FACTOR, PLAN, damaged, explore, hard_texts, json_values, refused
+from fuzzing import FACTOR, PLAN, TOKENS, damaged, explore, hard_texts, json_values, refused
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -78,7 +78,14 @@ def test_any_bytes_in_any_format(reads):
 def test_damaged_files(reads):
     pairs = [st.tuples(st.just(suffix), damaged(valid)) for suffix, valid in VALID.items()]
     zipped = st.tuples(st.sampled_from([".txt.gz", ".jsonl.gz", ".csv.gz"]), damaged(ZIPPED))
-    explore("damaged files", lambda pair: reads(*pair), pair=st.one_of(*pairs, zipped))
+    values = st.lists(st.sampled_from(TOKENS), min_size=1, max_size=2).map(b"".join)
+    objects = values.map(lambda value: b'{"a": 1}\n{"document": ' + value + b"}\n")
+    lines = st.tuples(st.just(".jsonl"), objects)
+    arrays = st.tuples(
+        st.just(".json"), objects.map(lambda text: b"[" + text.replace(b"}\n{", b"},{") + b"]")
+    )
+    inputs = st.one_of(*pairs, zipped, lines, arrays)
+    explore("damaged files", lambda pair: reads(*pair), pair=inputs)
 
 
 def plain(value):
