@@ -7,7 +7,9 @@ import sys
 import time
 import tracemalloc
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from textae.config import NormalizationConfig
 from textae.data import formats
@@ -226,6 +228,22 @@ def test_as_many_marks_as_a_script_has_stay():
     text = rest + "e" + "\u0315\u0300" * 15
     assert normalize(text, config) == rest + "\u00e8" + "\u0300" * 14 + "\u0315" * 15
     assert normalize(f"{rest} \u0344" + "\u0344" * 40, config) == f"{rest} " + "\u0308\u0301" * 15
+
+
+def test_a_parquet_file_that_repeats_a_long_text_takes_the_memory_of_some_rows(tmp_path):
+    rows, path = 600, tmp_path / "a.parquet"
+    texts = pyarrow.array(["x" * MIB]).dictionary_encode().take(pyarrow.array([0] * rows))
+    table = pyarrow.table({"text": texts})
+    packed = {"compression": "zstd", "dictionary_pagesize_limit": 2**28, "store_schema": False}
+    parquet.write_table(table, path, **packed)
+    assert path.stat().st_size < 10_000
+    before, most, count = pyarrow.total_allocated_bytes(), 0, 0
+    for record in read_file(str(path)):
+        most, count = max(most, pyarrow.total_allocated_bytes() - before), count + 1
+        assert len(record.fields["text"]) == MIB
+    assert count == rows
+    # Twice what 32 rows take, as a buffer doubles while it grows; all of them take 600 MiB.
+    assert most < 80 * MIB
 
 
 def test_half_a_surrogate_pair_is_a_question_mark_to_a_tokenizer(tiny_vocabulary):

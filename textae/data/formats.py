@@ -28,6 +28,8 @@ LONGEST_RECORD = 2**26
 _LONGEST = f"{LONGEST_RECORD // 2**20} MiB"
 _PIECE = 2**16
 _UNDECODED = re.compile("[\udc80-\udcff]")
+# Of Parquet: a text that a file holds once, in its dictionary, stands in memory for each of so many rows.
+_ROWS = 32
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -348,7 +350,7 @@ def _read_parquet(stream: Any, path: str) -> Iterator[Record]:
     number = 0
     try:
         with parquet.ParquetFile(stream) as table:
-            for batch in table.iter_batches(batch_size=1024):
+            for batch in table.iter_batches(batch_size=_ROWS):
                 for fields in batch.to_pylist():
                     number += 1
                     yield Record(fields, f"{path}:row {number}")
