@@ -304,8 +304,11 @@ def _parse_separated(lines: Iterable[str | None], name: str, delimiter: str) -> 
     def counted() -> Iterator[str]:
         nonlocal size
         for text in lines:
-            size += LONGEST_RECORD + 1 if text is None else len(text)
-            if text is None or size > LONGEST_RECORD:
+            if text is None:
+                too_long = f"is longer than {_LONGEST}: break it into several lines"
+                raise InputError(f"{name}:{rows.line_num + 1} {too_long}")
+            size += len(text)
+            if size > LONGEST_RECORD:
                 # A quote that is never closed makes one row of all that follows.
                 raise InputError(f"{name}:{line} begins a row of more than {_LONGEST}: is a quote missing?")
             yield text
