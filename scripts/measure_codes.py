@@ -9,7 +9,6 @@ import gzip
 import json
 import lzma
 import random
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import zstandard
 
 from textae import Autoencoder, CodeAutoencoder, TextAutoencoder
 from textae.data.corpus import read_records
@@ -138,9 +138,8 @@ def compression(options: argparse.Namespace) -> dict[str, Any]:
     general = {
         "gzip": gzip.compress(joined, 9),
         "xz": lzma.compress(joined, preset=9 | lzma.PRESET_EXTREME),
+        "zstd": zstandard.ZstdCompressor(level=22).compress(joined),
     }
-    if options.zstd:
-        general["zstd"] = subprocess.run(["zstd", "-19", "-c"], input=joined, capture_output=True).stdout
     rows: list[dict[str, Any]] = [
         {"system": name, "bits": 8 * len(data) / characters} for name, data in general.items()
     ]
@@ -342,7 +341,6 @@ def main() -> None:
         add("--reader", metavar="M", help="a model with a text code, whose discriminator judges")
         add("--lossless", action="store_true")
         add("--words", nargs="+", type=int, default=[], help="lengths of codes that are text")
-        add("--zstd", action="store_true", help="beside the command zstd")
         add("--plot", metavar="F")
     options = parser.parse_args()
     measure = next(found for found in MEASURES if found.__name__ == options.measure)
