@@ -33,9 +33,13 @@ def model(tiny_vocabulary):
 
 
 @pytest.fixture(scope="module")
-def files(model):
-    """A file without and one with corrections."""
-    return [compress(model, TEXTS, lossless=lossless, batch_size=3).data for lossless in (False, True)]
+def files(model, tiny_vocabulary, build_model):
+    """By model, whose code is numbers or text, a file without and one with corrections."""
+    made = []
+    for writer in (model, build_model(tiny_vocabulary, max_document_tokens=12)):
+        for lossless in (False, True):
+            made.append((writer, compress(writer, TEXTS, lossless=lossless, batch_size=3).data))
+    return made
 
 
 def sealed(header, sections, lengths=True):
@@ -48,37 +52,39 @@ def sealed(header, sections, lengths=True):
     return MAGIC + struct.pack("<I", len(head)) + head + payload
 
 
-def test_damaged_files(model, files):
-    explore(
-        "damaged files of codes",
-        lambda data: refused(lambda: decompress(model, data)),
-        data=damaged(files),
-    )
+def test_damaged_files(files):
+    def check(pair):
+        return refused(lambda: decompress(*pair))
+
+    pairs = [st.tuples(st.just(model), damaged([data])) for model, data in files]
+    explore("damaged files of codes", check, pair=st.one_of(*pairs))
 
 
-def test_headers(model, files):
+def test_headers(files):
     names = ["version", "lossless", "model", "documents", "batch_size", "sections", "sha256", "more"]
     values = json_values(4) | st.sampled_from([0, 1, 4, 4096, 2**22, 2**31, [1, 2], [-1, 5], True])
 
-    def check(file, changes):
+    def check(pair, changes):
+        model, file = pair
         header, sections = read_container(file)
         return refused(lambda: decompress(model, sealed({**header, **changes}, sections, lengths=False)))
 
     changes = st.dictionaries(st.sampled_from(names), values, max_size=2)
-    explore("headers of files of codes", check, file=st.sampled_from(files), changes=changes)
+    explore("headers of files of codes", check, pair=st.sampled_from(files), changes=changes)
 
 
-def test_sections(model, files):
+def test_sections(files):
     parts = [
         struct.pack(f"<{len(counts)}I", *counts)
         for counts in ([], [0], [1, 0, 1, 4], [2**32 - 1] * 4, [0, 0, 0, 90_000], [2**31, 2**31, 0, 0])
     ]
     packed = [lzma.compress(content, format=lzma.FORMAT_ALONE) for content in [*parts, b"\x00" * 10**6]]
     kinds = [lzma.compress(parts[1]), lzma.compress(parts[1], format=lzma.FORMAT_ALONE, preset=9)]
-    every = [section for file in files for section in read_container(file)[1]]
+    every = [section for _, file in files for section in read_container(file)[1]]
     section = damaged([*every, *packed, *kinds, *(token[:60] for token in TOKENS)])
 
-    def check(file, place, content):
+    def check(pair, place, content):
+        model, file = pair
         header, sections = read_container(file)
         if place < len(sections):
             sections[place] = content
@@ -87,7 +93,7 @@ def test_sections(model, files):
     explore(
         "sections of files of codes",
         check,
-        file=st.sampled_from(files),
+        pair=st.sampled_from(files),
         place=st.integers(0, 4),
         content=section,
     )
