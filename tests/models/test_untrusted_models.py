@@ -203,6 +203,17 @@ def test_a_checkpoint_with_code_or_pickles_alone_is_refused(
     assert not sprung.exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["../tokenizer.5.0.0.json", "..\\tokenizer.5.0.0.json", "/tmp/tokenizer.5.0.0.json"]
+)
+def test_a_tokenizer_outside_of_the_folder_is_not_read(saved, name):
+    change(saved, ["fast_tokenizer_files"], ["tokenizer.json", name], "tokenizer_config.json")
+    path = saved / "tokenizer_config.json"
+    assert refusal(saved) == f'{path}: "{name}" lies outside of the folder; take another model.'
+    change(saved, ["fast_tokenizer_files"], ["tokenizer.json"], "tokenizer_config.json")
+    TextAutoencoder.from_pretrained(saved)
+
+
 def test_a_panicking_tokenizer_is_a_sentence_and_an_interruption_is_none(saved, monkeypatch):
     from textae.data import tokenizer
 

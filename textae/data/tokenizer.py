@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ def load_tokenizer(name: str | Path) -> Any:
     Raises:
         InputError: if there is none, or it is damaged.
     """
+    _check_names(Path(name))
     # transformers warns of a model type that it does not know; a blank configuration says nothing.
     own = {"config": PreTrainedConfig()} if _is_ours(Path(name)) else {}
     try:
@@ -120,6 +122,18 @@ def load_vocabulary(name: str | Path) -> "Vocabulary":
 def _is_failure(error: BaseException) -> bool:
     # What panics in the library's Rust is no Exception, as an interruption is not.
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _check_names(folder: Path) -> None:
+    """Refuse a list of tokenizer files, of which transformers takes one, that leads out of the folder."""
+    file = folder / "tokenizer_config.json"
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))["fast_tokenizer_files"]
+        outside = [name for name in names if re.search(r"[/\\]", name)]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # whoever needs the file says so
+        return
+    if outside:
+        raise InputError(f'{file}: "{outside[0]}" lies outside of the folder; take another model.')
 
 
 def _is_ours(folder: Path) -> bool:
