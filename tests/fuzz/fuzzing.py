@@ -86,8 +86,9 @@ def explore(name, check, **strategies):
     before = _largest_mebibytes()
     run()
     tried[name] += outcomes.total()
-    assert outcomes.total() >= PLAN[name] * FACTOR
-    assert _largest_mebibytes() - before < MOST_GROWTH
+    grown = _largest_mebibytes() - before
+    assert outcomes.total() >= PLAN[name] * FACTOR, f"only {outcomes.total()} inputs were tried"
+    assert grown < MOST_GROWTH, f"the process grew by {grown:.0f} MiB"
     assert outcomes[True], "nothing was refused: this explores too little"
     assert outcomes[False], "everything was refused: this explores too little"
 
