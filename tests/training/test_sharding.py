@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from textae.commands import rouge_on_valid
@@ -100,8 +103,6 @@ def test_a_sharded_run_is_resumed_by_one_process_and_the_other_way_round(
     tmp_path, make_recipe, make_config, alone
 ):
     """Checkpoints are the same whatever the mode: whole, in safetensors."""
-    import shutil
-
     output = tmp_path / "run"
     recipe = make_recipe(output, **sections())
     shutil.copytree(alone, output)
@@ -118,12 +119,25 @@ def test_a_sharded_run_is_resumed_by_one_process_and_the_other_way_round(
     same(lines(alone), lines(output))
 
 
+@pytest.mark.slow
+def test_a_code_of_numbers_is_learned_by_sharded_networks_too(tmp_path, make_recipe, make_config):
+    settings = {
+        "encoder": {"width": 16, "layers": 1, "heads": 2, "feed_forward": 16, "dropout": 0.0},
+        "code": {"kind": "vq", "vectors": 2, "width": 8, "codebook_size": 8, "continuous_steps": 2},
+        "warmup": {"steps": 12, "documents_per_batch": 5, "warmup_steps": 2},
+        "run": {"sample_every": 6, "save_every": 6},
+    }
+    train(make_config(tmp_path / "one", **settings))
+    launch(tmp_path, make_recipe(tmp_path / "two", **settings), True)
+    alone, together = lines(tmp_path / "one"), lines(tmp_path / "two")
+    assert len(alone) == len(together) == 12 + 3
+    for one, other in zip(alone, together, strict=True):
+        assert one.pop("phase", None) == other.pop("phase", None)
+        assert other == pytest.approx(one, abs=TOLERANCE)
+
+
 @pytest.mark.parametrize("kind", ["DEEPSPEED", "MEGATRON_LM", "FSDP"])
 def test_what_is_not_supported_is_told(kind):
-    from types import SimpleNamespace
-
-    from accelerate.utils import DistributedType
-
     accelerator = SimpleNamespace(distributed_type=getattr(DistributedType, kind), is_fsdp2=False)
     with pytest.raises(InputError, match=f"does not train with {kind}.*shard with FSDP2"):
         check_supported(accelerator)
