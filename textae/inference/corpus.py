@@ -165,7 +165,8 @@ def transform(
             window, source, records, about, names[1]
         )
     if processes.index == 0:
-        _warn(counts, names, model.config.max_document_tokens, rejects or f"{output}rejects-*")
+        told = rejects or f"{output.rstrip('/')}/rejects-*"
+        _warn(counts, names, model.config.max_document_tokens, told)
     return counts
 
 
@@ -218,6 +219,8 @@ def _say(count: int, name: str, what: str) -> str:
 def _check_output(source: str, output: str, rejects: str | None, processes: Processes) -> None:
     if source == "-" and processes.count > 1:
         raise InputError("standard input reaches one process of a launch only: give --input a file")
+    if rejects == "-":
+        raise InputError("rejects are no results: give --rejects a file of their own")
     files = [name for name in (output, rejects) if name not in (None, "-")]
     read = {os.path.realpath(name) for name in expand_sources([source]) if not remote.is_url(name)}
     for name in files:

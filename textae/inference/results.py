@@ -75,7 +75,8 @@ class Result:
         Raises:
             InputError: if the input is bad or the result cannot be written; what is finished stays.
         """
-        job = Job(self.work, {"version": 1, **about, "field": field, "window": window.size}, self.processes)
+        about = {"textae": __version__, **about, "field": field, "window": window.size}
+        job = Job(self.work, about, self.processes)
         with job.begun():
             try:
                 total = self._segments(job, window, records)
@@ -106,11 +107,10 @@ class Result:
                     if job.has(number):
                         resumed += len(chunk)
                     else:
-                        if resumed:
-                            logger.info("%s: %d records were done before.", self.output, resumed)
-                            resumed = 0
                         job.save(number, window.make(chunk, number * window.size + 1))
                 bar.update(len(chunk))
+        if resumed:
+            logger.info("%s: %s records had been done before.", self.output, f"{resumed:,}")
         return number + 1
 
     def _keep_or_remove(self) -> None:
@@ -192,7 +192,7 @@ class Result:
         for name in self.place.names():
             if _PART.fullmatch(name) and name not in kept:
                 self.place.remove(name)
-        manifest = {"textae": __version__, "counts": counts, "parts": parts, "made_with": job.about}
+        manifest = {"counts": counts, "parts": parts, "made_with": job.about}
         with self.place.new(MANIFEST) as stream:
             stream.write((json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
 
