@@ -321,7 +321,7 @@ def test_other_judging_judges_the_model_that_there_is_anew(write, tmp_path):
 
 
 def test_a_row_that_breaks_down_does_not_stop_the_others(write, tmp_path, caplog):
-    wild = {"adversarial.reconstructor_learning_rate": 1e30}
+    wild = {"adversarial.reconstructor_learning_rate": 1e30, "optimizer.most_skipped_steps": 2}
     plan = read_plan(
         write(
             seeds=[0],

@@ -205,10 +205,24 @@ def test_reconstruct(corpus):
 
 
 @pytest.mark.parametrize("command", ["summarize", "reconstruct"])
-def test_other_processes_of_a_launch_write_nothing(corpus, monkeypatch, command):
+def test_all_processes_of_a_launch_take_part(corpus, monkeypatch, command):
     monkeypatch.setenv("RANK", "1")
-    assert main([command, "--model", "m", "--input", "i", "--output", "o"]) == 0
-    assert corpus == []
+    words = ["--model", "m", "--input", "i", "--output", "o/", "--format", "parquet"]
+    assert main([command, *words]) == 0
+    assert corpus[-1] == (f"{command}_corpus", "model of m", "i", "o/", {"part_format": "parquet"})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output", "o.csv", "--format", "csv"], "--format is for parts in a folder"),
+        (["--output", "o/", "--rejects", "r"], "--rejects is for a file as output"),
+        (["--output", "o/", "--format", "doc"], "invalid choice: 'doc'"),
+    ],
+)
+def test_options_of_an_output_that_do_not_go_together(corpus, capsys, words, said):
+    assert main(["summarize", "--input", "i", *words]) == 2
+    assert said in capsys.readouterr().err and corpus == []
 
 
 def test_the_model_goes_to_the_accelerator_if_there_is_one(monkeypatch):

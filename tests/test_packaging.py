@@ -166,6 +166,9 @@ def test_launch_configurations():
         "two_cpu_processes": 2,
         "one_gpu_bf16": 1,
         "several_gpus_ddp": 2,
+        "several_gpus_fsdp2": 2,
+        "several_gpus_fsdp2_zero2": 2,
+        "several_machines": 16,
     }
     assert found["two_cpu_processes"]["use_cpu"] is True
     # YAML reads a bare NO or no as false, which Accelerate does not know.

@@ -63,8 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError as error:
             if error.filename is None and error.errno not in _STORAGE:
                 raise
-            where = error.filename or "a file"
-            print(f"textae: error: {where} cannot be used ({error.strerror})", file=sys.stderr)
+            print(f"textae: error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
             return 2
         except Interrupted as stop:
             if commands.is_main_process():

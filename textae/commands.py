@@ -77,21 +77,21 @@ def summarize(arguments: Namespace) -> None:
         decoding["do_sample"] = True
     elif not decoding.keys().isdisjoint(("temperature", "seed")):
         raise InputError("--temperature and --seed are for --sample; add it or leave them out")
-    source = _input(arguments)
+    source, options = _input(arguments), _corpus_options(arguments)
     model = load_model(arguments.model)
     model.use_engine(arguments.engine)
     from textae.inference.corpus import summarize_corpus
 
-    summarize_corpus(model, source, arguments.output, **_corpus_options(arguments), **decoding)
+    summarize_corpus(model, source, arguments.output, **options, **decoding)
 
 
 def reconstruct(arguments: Namespace) -> None:
     """Restore documents from their summaries, or pass them through a code of numbers: one for each."""
-    source = _input(arguments)
+    source, options = _input(arguments), _corpus_options(arguments)
     model = load_model(arguments.model, any_code=True)
     from textae.inference.corpus import reconstruct_corpus
 
-    reconstruct_corpus(model, source, arguments.output, **_corpus_options(arguments))
+    reconstruct_corpus(model, source, arguments.output, **options)
 
 
 def export(arguments: Namespace) -> None:

@@ -49,7 +49,7 @@ def folder(tmp_path):
     step(network, optimizer)
     folder = tmp_path / "step-000001"
     state = {"step": 1, "best": -float("inf"), "documents": {"taken": 3}}
-    save_checkpoint(folder, network, optimizer, state, {"weight": torch.ones(2)})
+    save_checkpoint(folder, network, optimizer.state_dict()["state"], state, {"weight": torch.ones(2)})
     save_random_state(folder / RANDOM)
     yield folder
     random.setstate(states[0])

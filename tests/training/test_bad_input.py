@@ -8,6 +8,7 @@ from transformers import BartConfig
 
 from textae.cli import main
 from textae.data.tokenizer import train_tokenizer
+from textae.manifest import write_manifest
 
 
 @pytest.fixture
@@ -138,6 +139,11 @@ def test_resuming_from_a_folder_that_is_no_checkpoint_or_has_no_weights(train, t
     folder.mkdir(parents=True)
     assert f"{folder}: this is no checkpoint" in train("--resume", str(folder))
     (folder / "state.json").write_text('{"step": 2}', encoding="utf-8")
+    assert "there is no checkpoint to resume from" in train("--resume")
+    assert f"{folder}/manifest.json is missing or damaged; resume from another" in train(
+        "--resume", str(folder)
+    )
+    write_manifest(folder)
     for word in (["--resume"], ["--resume", str(folder)]):
         complaint = train(*word)
         assert f"{folder}: the checkpoint is incomplete" in complaint

@@ -61,6 +61,7 @@ def run(tmp_path_factory, make_config, scores):
 
 def test_a_run_leaves_the_promised_files_and_nothing_temporary(run):
     assert {path.name for path in run.iterdir()} == {
+        ".lock",
         "README.md",
         "best",
         "checkpoints",
@@ -91,7 +92,8 @@ def test_the_last_checkpoints_are_there(run):
     names = ["step-000008", "step-000010", "step-000012"]
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == names
     files = {path.name for path in (run / "checkpoints" / names[0]).iterdir()}
-    assert files == {"model.safetensors", "optimizer.safetensors", "random-0.safetensors", "state.json"}
+    weights = {"model.safetensors", "optimizer.safetensors", "random-0.safetensors"}
+    assert files == {"manifest.json", "state.json"} | weights
 
 
 def test_metrics_of_both_phases(run):

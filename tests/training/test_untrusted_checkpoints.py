@@ -10,6 +10,7 @@ from torch import nn
 
 from textae.errors import InputError
 from textae.evaluation.curves import read_curves
+from textae.manifest import MANIFEST
 from textae.training.checkpoint import (
     STATE,
     checkpoints,
@@ -35,7 +36,8 @@ def folder(tmp_path):
     network, optimizer = new()
     network(torch.ones(1, 3)).sum().backward()
     optimizer.step()
-    save_checkpoint(tmp_path / "step-000001", network, optimizer, {"step": 1, "best": 0.5})
+    moments = optimizer.state_dict()["state"]
+    save_checkpoint(tmp_path / "step-000001", network, moments, {"step": 1, "best": 0.5})
     return tmp_path / "step-000001"
 
 
@@ -99,7 +101,8 @@ def test_a_broken_state_of_random_generators(folder, name):
 def test_a_folder_that_is_called_like_a_checkpoint_is_none(folder):
     other = folder.parent / "step-two"
     other.mkdir()
-    (other / STATE).write_text("{}", encoding="utf-8")
+    for name in (STATE, MANIFEST):
+        (other / name).write_text("{}", encoding="utf-8")
     assert checkpoints(folder.parent) == [folder]
     remove_later_checkpoints(folder.parent, 0)
     assert [path.name for path in folder.parent.iterdir()] == ["step-two"]

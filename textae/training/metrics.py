@@ -51,7 +51,16 @@ class MetricsLog:
         """Drop lines after ``step``: a resumed run writes them again."""
         read = {"encoding": "utf-8", "errors": "replace"}
         lines = self.file.read_text(**read).splitlines() if self.file.exists() else []
-        kept = [line for line in lines if _step_of(line) <= step]
+        kept = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                # A line that was cut short as the run ended is written again.
+                if line.endswith("}") and json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise InputError(
+                    f"{self.file}, line {number}: this is no line of metrics; remove it."
+                ) from error
         temporary = self.file.with_suffix(".tmp")
         temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         os.replace(temporary, self.file)
@@ -94,14 +103,6 @@ class MetricsLog:
     def close(self) -> None:
         """End the progress bar."""
         self.bar.close()
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of the file; infinite where the line is no such thing, cut short as a run ended."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return float("inf")
 
 
 class _LogFile(logging.FileHandler):
