@@ -248,6 +248,7 @@ def test_processes_share_the_work_and_their_parts_follow_each_other(source, tmp_
     run(source, tmp_path / "whole.jsonl")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "part-00002-of-00003.jsonl").write_text("of an earlier result\n")
+    (tmp_path / "out" / ".part-00001-of-00003.jsonl.tmp").write_text("of a process that was killed\n")
     (tmp_path / "out" / "part-a.jsonl").write_text("not ours\n")
     assert any(launch(source, f"{tmp_path}/out/", 2, fail_at=2))  # both are stopped in their second window
     assert "manifest.json" not in parts(tmp_path / "out")

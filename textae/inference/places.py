@@ -1,9 +1,10 @@
 """Where results go: a folder of this machine or behind a URL, in which files are whole or not there."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -83,21 +84,18 @@ class Place:
         Raises:
             InputError: if it cannot be written.
         """
-        here = tempfile.gettempdir() if self.system is not None else self.inner
+        stack = ExitStack()
         with writing(self.show(name)):
-            if self.system is None:
-                Path(self.inner).mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=here)
+            temporary = self._temporary(name)
+            stream: BinaryIO = stack.enter_context(open(temporary, "wb"))
         try:
-            with os.fdopen(descriptor, "wb") as stream:
+            with stack:
                 yield stream
                 with writing(self.show(name)):
                     stream.flush()
                     os.fsync(stream.fileno())
             with writing(self.show(name)):
                 if self.system is None:
-                    # A file of mkstemp is its owner's alone; one that is opened is as the person's mask says.
-                    os.chmod(temporary, 0o666 & ~_mask())
                     os.replace(temporary, self.path(name))
                     synchronize(Path(self.inner))
                 else:
@@ -115,6 +113,16 @@ class Place:
             return []
         return sorted(str(path).rsplit("/", 1)[-1] for path in self.system.ls(self.inner, detail=False))
 
+    def _temporary(self, name: str) -> str:
+        """A file has one writer at a time: what a killed one left is overwritten by the next."""
+        if self.system is not None:
+            descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp")
+            os.close(descriptor)
+            return temporary
+        Path(self.inner).mkdir(parents=True, exist_ok=True)
+        short = name if len(name) < 200 else hashlib.sha256(name.encode("utf-8")).hexdigest()
+        return self.path(f".{short}.tmp")
+
     def remove(self, name: str) -> None:
         """Remove a file that may be there."""
         if self.exists(name):
@@ -129,9 +137,3 @@ class Place:
             shutil.rmtree(self.inner, ignore_errors=True)
         elif self.system.exists(self.inner):
             self.system.rm(self.inner, recursive=True)
-
-
-def _mask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -24,7 +24,8 @@ from textae.manifest import MANIFEST
 
 logger = logging.getLogger(__name__)
 PART_FORMATS = ("jsonl", "parquet", "csv", "tsv", "txt")
-_PART = re.compile(r"(part|rejects)-\d{5}-of-\d{5}\.[a-z]+")
+# Parts, and what a killed process may have left of one.
+_PART = re.compile(r"(part|rejects)-\d{5}-of-\d{5}\.[a-z]+|\.(part|rejects)-\d{5}-of-\d{5}\.[a-z]+\.tmp")
 
 
 def is_folder(output: str) -> bool:
