@@ -84,12 +84,12 @@ class Place:
         Raises:
             InputError: if it cannot be written.
         """
-        stack = ExitStack()
         with writing(self.show(name)):
             temporary = self._temporary(name)
-            stream: BinaryIO = stack.enter_context(open(temporary, "wb"))
         try:
-            with stack:
+            with ExitStack() as stack:
+                with writing(self.show(name)):
+                    stream: BinaryIO = stack.enter_context(open(temporary, "wb"))
                 yield stream
                 with writing(self.show(name)):
                     stream.flush()
