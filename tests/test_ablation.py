@@ -11,10 +11,11 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from textae import ablation
 from textae.ablation import Ablation
 from textae.ablation_plan import read_plan, warmup_key
 from textae.ablation_table import table_text
-from textae.errors import InputError
+from textae.errors import InputError, Interrupted
 from textae.settings import load_config
 from textae.training.loop import train
 
@@ -340,3 +341,13 @@ def test_a_row_that_breaks_down_does_not_stop_the_others(write, tmp_path, caplog
     assert "* **wild**, seed 0: Training broke down at step" in table.read_text()
     # It would break down again, so it is not tried again.
     assert Ablation(plan, tmp_path / "out").figures(plan.rows[1], 0) == found["wild"]["0"]
+
+
+def test_an_interrupted_ablation_tells_its_own_command(write, tmp_path, monkeypatch):
+    def interrupted(config, resume):
+        raise Interrupted("interrupted at step 3, which is saved; go on with textae train", 15)
+
+    monkeypatch.setattr(ablation, "train", interrupted)
+    with pytest.raises(Interrupted, match=r"^interrupted; the same command goes on where it was$") as stopped:
+        Ablation(read_plan(write(seeds=[0])), tmp_path / "out").run()
+    assert stopped.value.number == 15

@@ -21,7 +21,7 @@ from textae.ablation_plan import Plan, Row, settings_that_count, warmup_key
 from textae.ablation_table import table_text
 from textae.config import TrainingConfig
 from textae.data.corpus import read_pairs
-from textae.errors import DivergenceError, InputError
+from textae.errors import DivergenceError, InputError, Interrupted
 from textae.evaluation.audit import audit_model
 from textae.evaluation.cache import fingerprint
 from textae.evaluation.files import write_json, write_text
@@ -136,7 +136,7 @@ class Ablation:
                 resume = str(self._warm(config)) if config.warmup.steps else ""
             _tell(named, "training" if resume != "latest" else "training, from its last checkpoint")
             try:
-                train(config, resume or None)
+                _train(config, resume or None)
             except DivergenceError as error:
                 write_json({**done, "diverged": str(error)}, folder / FIGURES)
                 _tell(named, str(error))
@@ -155,7 +155,8 @@ class Ablation:
         with self._lock(f"warm-up-{folder.name}", wait=True):
             if not (folder / WEIGHTS).exists():
                 _tell(f"warm-up {folder.name}, seed {config.run.seed}", "training")
-                train(_warmup_only(config, folder), "latest" if checkpoints(folder / "checkpoints") else None)
+                resume = "latest" if checkpoints(folder / "checkpoints") else None
+                _train(_warmup_only(config, folder), resume)
         return last
 
     def _judge(
@@ -273,6 +274,14 @@ def _time_taken(folder: Path) -> dict[str, Any]:
     """Seconds that a run took, and its parts: several if it was cut; what a cut cost it is in none."""
     parts = (_read(folder / RECORD) or {"parts": []})["parts"]
     return {"seconds": sum(part["seconds"] for part in parts), "training": parts}
+
+
+def _train(config: TrainingConfig, resume: str | None) -> None:
+    try:
+        train(config, resume)
+    except Interrupted as stop:
+        # Not the command of the one run: that of all of them knows where each stands.
+        raise Interrupted("interrupted; the same command goes on where it was", stop.number) from stop
 
 
 def _tell(what: str, happens: str) -> None:

@@ -186,7 +186,11 @@ def _unflatten(tensors: dict[str, torch.Tensor], scalars: dict[str, float]) -> d
 
 
 def save_random_state(file: Path) -> None:
-    """Write the state of all random generators of this process."""
+    """Write the state of all random generators of this process.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
     version, numbers, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     if kind != "MT19937":
@@ -200,8 +204,11 @@ def save_random_state(file: Path) -> None:
     }
     if torch.cuda.is_available():
         tensors["cuda"] = torch.cuda.get_rng_state()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, str(file))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, str(file))
+    except (OSError, SafetensorError) as error:
+        raise not_written(file.parent, error) from error
 
 
 def load_random_state(file: Path) -> None:
