@@ -1,5 +1,6 @@
 """A run folder has one run at a time."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ LOCK = ".lock"
 @contextmanager
 def in_use(output: Path) -> Iterator[None]:
     """Hold a run's folder, which is made where it is missing; the lock goes with the process that has it.
+
+    What a killed run has left half written there is removed.
 
     Raises:
         InputError: if another process holds it, or it cannot be written.
@@ -30,6 +33,9 @@ def in_use(output: Path) -> Iterator[None]:
     except OSError as error:
         raise not_writable(output, error) from error
     with lock:
+        # What a killed run was writing, and nobody else can be: nothing that counts has such a name.
+        for leftover in output.glob(".*.tmp"):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         yield
 
 
