@@ -54,7 +54,7 @@ def test_killed_at_random_moments(tmp_path, nursery, write_recipe, unbroken, cha
             killed += 1
             TRIED["training killed"] += 1
         assert outcome(recipe.parent / "run") == outcome(whole)
-        left = [path for path in (recipe.parent / "run").rglob(".*") if path.name != ".lock"]
+        left = [path for path in recipe.parent.rglob(".*") if path.name != ".lock"]
         assert left == []
         SURVIVED["training killed"] = killed
     assert killed == KILLS

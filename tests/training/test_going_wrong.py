@@ -176,3 +176,17 @@ def test_a_folder_in_use_by_another_process_is_refused(tmp_path, make_config):
         other.wait()
     with in_use(tmp_path):  # which the end of a process gives back, however it ends
         pass
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    output = tmp_path / "my [run]"
+    for path in (output / ".best.123.tmp", tmp_path / ".my [run].123.tmp"):
+        path.mkdir(parents=True)
+        (path / "weights").touch()
+    (output / ".run.json.tmp").touch()
+    kept = [output / "notes.tmp", tmp_path / ".other.123.tmp"]
+    for path in kept:
+        path.touch()
+    with in_use(output):
+        assert sorted(path.name for path in output.iterdir()) == [".lock", "notes.tmp"]
+    assert all(path.exists() for path in kept) and len(list(tmp_path.iterdir())) == 2

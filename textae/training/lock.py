@@ -1,5 +1,6 @@
 """A run folder has one run at a time."""
 
+import glob
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ def in_use(output: Path) -> Iterator[None]:
         raise not_writable(output, error) from error
     with lock:
         # What a killed run was writing, and nobody else can be: nothing that counts has such a name.
-        for leftover in output.glob(".*.tmp"):
+        beside = output.absolute().parent.glob(f".{glob.escape(output.absolute().name)}.*.tmp")
+        for leftover in [*output.glob(".*.tmp"), *beside]:
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         yield
 
