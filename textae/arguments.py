@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from textae.data.formats import WRITTEN_FORMATS
 from textae.settings import describe_settings
 
 
@@ -267,7 +268,7 @@ def corpus_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     add(
         "--format",
         dest="part_format",
-        choices=("jsonl", "parquet", "csv", "tsv", "txt"),
+        choices=WRITTEN_FORMATS,
         help="of the files in a folder (default: jsonl)",
     )
     add(

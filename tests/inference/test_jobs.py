@@ -279,6 +279,12 @@ def test_another_number_of_processes_goes_on(source, tmp_path):
     assert joined == (tmp_path / "whole.jsonl").read_bytes()
 
 
+def test_a_format_of_parts_that_is_none_is_refused(source, tmp_path):
+    with pytest.raises(InputError, match="part_format is doc; take one of jsonl, parquet, "):
+        run(source, f"{tmp_path}/out/", part_format="doc")
+    assert not (tmp_path / "out").exists()
+
+
 def test_standard_input_and_several_processes_exclude_each_other(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="standard input reaches one process"):

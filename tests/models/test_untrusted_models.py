@@ -204,7 +204,7 @@ def test_a_checkpoint_with_code_or_pickles_alone_is_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["../tokenizer.5.0.0.json", "..\\tokenizer.5.0.0.json", "/tmp/tokenizer.5.0.0.json"]
+    "name", ["../tokenizer.5.0.0.json", "..\\tokenizer.5.0.0.json", "/elsewhere/tokenizer.5.0.0.json"]
 )
 def test_a_tokenizer_outside_of_the_folder_is_not_read(saved, name):
     change(saved, ["fast_tokenizer_files"], ["tokenizer.json", name], "tokenizer_config.json")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from textae.training import loop
 from textae.training.reduce import Reduce
 
 
@@ -48,3 +49,23 @@ def test_the_value_that_is_summed_is_left_as_it_was():
     reduce = Reduce(SimpleNamespace(num_processes=2, reduce=lambda value, how: value.mul_(2)))
     assert reduce.sum(value).tolist() == [2.0]
     assert value.tolist() == [1.0]
+
+
+def test_sums_over_processes_in_a_step(tmp_path, make_config, monkeypatch):
+    """So many small messages a step costs besides gradients: configs/SCALE.md reckons with them."""
+    counted, asked = [], []
+    sum_of, any_of, step = Reduce.sum, Reduce.any, loop.Training.train_step
+    monkeypatch.setattr(Reduce, "sum", lambda self, value: asked.append("sum") or sum_of(self, value))
+    monkeypatch.setattr(Reduce, "any", lambda self, value: asked.append("any") or any_of(self, value))
+
+    def train_step(self):
+        asked.clear()
+        result = step(self)
+        counted.append((result[0], len(asked)))
+        return result
+
+    monkeypatch.setattr(loop.Training, "train_step", train_step)
+    plain = {"discriminator": {"width": 8, "language_model": False}, "data": {"valid": []}}
+    steps = {"documents_per_batch": 4, "samples": 2, "steps": 2, "rewards": {}}
+    loop.train(make_config(tmp_path, **plain, adversarial=steps))
+    assert set(counted) == {("warm-up", 14), ("adversarial", 72)}

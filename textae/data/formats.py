@@ -22,6 +22,8 @@ from textae.errors import InputError, nearest, reason
 
 FORMATS = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 KNOWN_FORMATS = ", ".join(FORMATS) + " (all but the last also with .gz)"
+# Those in which results are written, as a person names them.
+WRITTEN_FORMATS = ("jsonl", "parquet", "csv", "tsv", "txt")
 STANDARD_INPUT = "standard input"
 # In bytes: no document is so long, and a compressed file can hold a line that no memory can.
 LONGEST_RECORD = 2**26

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from textae.errors import InputError
+from textae.errors import InputError, reason
 
 
 def is_url(path: str) -> bool:
@@ -22,8 +22,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(f"{url} cannot be reached ({reason}): install what its kind needs") from error
+        raise InputError(f"{url} cannot be reached ({reason(error)}): install what its kind needs") from error
     return system, str(path)
 
 
@@ -79,5 +78,4 @@ def open_to_read(path: str) -> Any:
 
 def unreachable(url: str, error: Exception) -> InputError:
     """What is said where a storage does not answer as it should."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return InputError(f"{url} cannot be reached ({reason}): check address, permission and network")
+    return InputError(f"{url} cannot be reached ({reason(error)}): check address, permission and network")

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from textae import __version__
 from textae.data import remote
-from textae.data.formats import Record, file_format
+from textae.data.formats import WRITTEN_FORMATS, Record, file_format
 from textae.errors import InputError
 from textae.inference.job import Job, Processes, Segment
 from textae.inference.places import Place
@@ -23,7 +23,6 @@ from textae.inference.window import Window
 from textae.manifest import MANIFEST
 
 logger = logging.getLogger(__name__)
-PART_FORMATS = ("jsonl", "parquet", "csv", "tsv", "txt")
 # Parts, and what a killed process may have left of one.
 _PART = re.compile(r"(part|rejects)-\d{5}-of-\d{5}\.[a-z]+|\.(part|rejects)-\d{5}-of-\d{5}\.[a-z]+\.tmp")
 
@@ -40,15 +39,20 @@ class Result:
 
     Args:
         output: file or folder, of this machine or a URL.
-        part_format: of the files in a folder, one of ``PART_FORMATS``.
+        part_format: of the files in a folder, one of ``WRITTEN_FORMATS``.
         rejects: file of the records that could not be used; a folder has files of its own.
         processes: who this is; each writes a part of a folder, and the first writes a file.
+
+    Raises:
+        InputError: if there is no such format.
     """
 
     def __init__(self, output: str, part_format: str, rejects: str | None, processes: Processes):
         self.output, self.processes = output, processes
         self.folder = is_folder(output)
         if self.folder:
+            if part_format not in WRITTEN_FORMATS:
+                raise InputError(f"part_format is {part_format}; take one of {', '.join(WRITTEN_FORMATS)}")
             self.place, self.parts = Place(output), processes.count
             self.suffix, self.compressed, name = f".{part_format}", False, "parts"
         else:

@@ -133,7 +133,7 @@ def new_files(path: Path) -> Iterator[Path]:
         for file in sorted(temporary.iterdir(), key=lambda file: file.name == WEIGHTS):
             os.replace(file, path / file.name)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: the model cannot be written there ({reason}).") from error
+        told = getattr(error, "strerror", None) or reason(error)
+        raise InputError(f"{path}: the model cannot be written there ({told}).") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

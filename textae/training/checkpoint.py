@@ -66,11 +66,11 @@ def save_checkpoint(
 
 def not_written(folder: Path, error: Exception) -> InputError:
     """What is said where a checkpoint cannot be written."""
-    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    if os.strerror(errno.ENOSPC) in reason:
-        reason = os.strerror(errno.ENOSPC)
+    told = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
+    if os.strerror(errno.ENOSPC) in told:  # safetensors and tokenizers say more around it
+        told = os.strerror(errno.ENOSPC)
     return InputError(
-        f"{folder} cannot be written ({reason.lower()}); make room there and --resume latest, earlier "
+        f"{folder} cannot be written ({told.lower()}); make room there and --resume latest, earlier "
         "checkpoints are untouched."
     )
 
