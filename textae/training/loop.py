@@ -287,7 +287,7 @@ class Training(Subject):
         folder = self.checkpoint_folder / f"step-{self.step:06d}"
         save_random_state(folder / f"random-{self.accelerator.process_index}.safetensors")
         self.accelerator.wait_for_everyone()
-        moments = whole_moments(self.optimizer.optimizer)
+        moments = whole_moments(self.optimizer.optimizer, keep=self.is_main)
         with self.whole() as model:
             if self.is_main:
                 self._write_checkpoint(folder, model, moments)
