@@ -12,7 +12,7 @@ from textae.models.codes import build_code
 from textae.models.codes.code import Circumstances, Coded
 from textae.models.codes.gaussian import gaussian_divergence
 from textae.models.codes.pooling import Pooling, Unfolding
-from textae.models.codes.split import NOISE, next_of_source
+from textae.models.codes.split import NOISE, next_of_source, shortest_way
 from textae.training.reduce import Reduce
 
 KINDS = ("vector", "gaussian", "vq", "split")
@@ -220,6 +220,47 @@ def test_without_a_label_the_source_is_what_the_style_tells(states):
     # Three quarters of mean 3 and deviation 2, a quarter of 0 and 1, whatever the style is.
     content, style = code.parts(values)
     torch.testing.assert_close(code.encode(*states), torch.cat([(content - 2.25) / 1.75, style], dim=-1))
+
+
+def test_fitted_content_has_one_mean_and_covariance_in_all_sources(states):
+    code = build("split", vectors=1)
+    torch.manual_seed(3)
+    mixing = torch.tensor([[1.0, 0.8, 0.0], [0.0, 0.6, 0.0], [0.5, 0.0, 1.0]])
+    first, second = torch.randn(400, 3), 2.0 + torch.randn(300, 3) @ mixing
+    values = torch.cat([torch.cat([first, second]), torch.zeros(700, 1)], dim=-1)[:, None]
+    sources = torch.tensor([0] * 400 + [1] * 300)
+    code.fit(values, sources)
+    moved = []
+    for source in (0, 1):
+        rows = (values[sources == source][..., :3] - code.means[source]) / code.deviations[source]
+        moved.append(rows.flatten(1) @ code.alignments[source])
+    for rows in moved:
+        assert torch.allclose(rows.mean(0), torch.zeros(3), atol=1e-4)
+    torch.testing.assert_close(moved[0].T.cov(), moved[1].T.cov(), rtol=0, atol=5e-3)
+    # What encode gives where the style leaves no doubt.
+    code.pool.forward = lambda states, mask: values[:2]
+    with torch.no_grad():
+        for parameter in code.from_style.parameters():
+            parameter.zero_()
+        code.from_style[-1].bias.copy_(torch.tensor([50.0, 0.0]))
+    torch.testing.assert_close(code.encode(*states)[:, 0, :3], moved[0][:2], rtol=1e-4, atol=1e-4)
+
+
+def test_too_few_documents_fit_means_but_no_covariance():
+    code = build("split", vectors=1)
+    values = torch.tensor([[1.0, 0.0, 5.0, 9.0], [3.0, 0.0, 5.0, 9.0], [7.0, 7.0, 7.0, 9.0]])[:, None]
+    code.fit(values, torch.tensor([1, 1, 0]))
+    assert code.means[1, 0].tolist() == [2.0, 0.0, 5.0]
+    assert code.means[0, 0].tolist() == [0.0] * 3
+    assert torch.equal(code.alignments, torch.eye(3).repeat(2, 1, 1))
+
+
+def test_the_shortest_way_between_covariances_by_hand():
+    # Of commuting matrices it is the root of their quotient: deviations of 1 and 2 become 3 and 4.
+    way = shortest_way(
+        torch.diag(torch.tensor([1.0, 4.0])).double(), torch.diag(torch.tensor([9.0, 16.0])).double()
+    )
+    torch.testing.assert_close(way, torch.diag(torch.tensor([3.0, 2.0])).double(), rtol=0, atol=5e-3)
 
 
 def test_hiding_the_source_costs_nothing_where_all_are_equally_likely(states):

@@ -114,6 +114,8 @@ def test_documents_are_drawn_walked_between_and_restyled(tmp_path, make_config):
     assert [walk[0], walk[2]] == model.reconstruct([first, last])
     loop.train(make_config(tmp_path / "s", **sections("split")))
     model = CodeAutoencoder.from_pretrained(tmp_path / "s")
+    # Fitted to the last weights: of the training documents themselves content has a mean of zero.
+    assert not torch.allclose(model.code.means, torch.zeros_like(model.code.means), atol=1e-3)
     assert len(model.restyle([first, "", last], [last])) == 3
     assert model.restyle([last], [last]) == model.reconstruct([last])
     loop.train(make_config(tmp_path / "q", **sections("vq")))

@@ -148,6 +148,24 @@ class CodeAutoencoder(Autoencoder):
         source = pad_texts([rows[i] for i in chosen], self.vocabulary, self.device)
         return self.code.encode(self.network.backbone.encode(source.ids, source.mask), source.mask)
 
+    @torch.no_grad()
+    def fit_code(self, documents: list[str], sources: list[int], *, batch_size: int = 64) -> None:
+        """Let the code measure what the network as it is makes of training documents of known sources."""
+        rows = self.read_documents(documents)
+
+        def pool(chosen: list[int]) -> list[torch.Tensor | None]:
+            source = pad_texts([rows[i] for i in chosen], self.vocabulary, self.device)
+            states = self.network.backbone.encode(source.ids, source.mask)
+            return list(self.code.pool(states, source.mask).float())
+
+        found = self._by_length(rows, batch_size, pool, None)
+        known = [
+            (values, source) for values, source in zip(found, sources, strict=True) if values is not None
+        ]
+        if known:
+            values, numbers = zip(*known, strict=True)
+            self.code.fit(torch.stack(values), torch.tensor(numbers, device=self.device))
+
     def embed(self, documents: list[str], *, batch_size: int = 64) -> torch.Tensor:
         """The codes of documents, their vectors one after the other: (N, M * D) in float32, order kept."""
         return self.encode(documents, batch_size=batch_size).flatten(1)

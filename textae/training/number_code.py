@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import datasets
 import torch
 
 from textae.config import TrainingConfig
@@ -151,8 +152,21 @@ class NumberTraining(Training):
         for text, restored in zip(texts, model.reconstruct(texts), strict=True):
             logger.info("step %d\n  document:       %s\n  reconstruction: %s", self.step, text, restored)
 
+    def _fit_code(self, model: CodeAutoencoder) -> None:
+        # Every process does so, and comes to the same.
+        wanted = model.code.fitted_documents
+        if not wanted:
+            return
+        texts = self.document_texts
+        if isinstance(texts, datasets.Dataset):
+            # Evenly from all of it: sources lie one after the other.
+            texts = texts.select(range(0, len(texts), max(1, -(-len(texts) // wanted))))
+        rows = list(texts.take(wanted))
+        model.fit_code([row["text"] for row in rows], [row["source"] for row in rows])
+
     def scores(self, model: CodeAutoencoder) -> dict[str, float] | None:
         """Nats per token of valid documents; the best model has the least."""
+        self._fit_code(model)
         if not self.valid_texts:
             return None
         if not self.is_main:

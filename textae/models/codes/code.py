@@ -58,6 +58,8 @@ class Code(nn.Module, ABC):
 
     # Whether a batch has to hold documents of all sources: those of one length may be of one source.
     wants_mixed_batches = False
+    # How many of the training documents :meth:`fit` is to see, each time the model is about to be used.
+    fitted_documents = 0
 
     def __init__(self, config: CodeConfig, width: int, vocabulary_size: int, sources: int):
         super().__init__()
@@ -101,6 +103,14 @@ class Code(nn.Module, ABC):
     def restyle(self, values: torch.Tensor, models: torch.Tensor) -> torch.Tensor | None:
         """Values (B, M, D) in the style of others (N, M, D), on average; None: it has no style of its own."""
         return None
+
+    def fit(self, values: torch.Tensor, sources: torch.Tensor) -> None:
+        """Learn from what one and the same network makes of training documents, before the model is used.
+
+        Args:
+            values: (N, M, D) as they come out of the pooling.
+            sources: (N,) number of the source that each document comes from.
+        """
 
     def after_step(self, coded: Coded, reduce: "Reduce") -> dict[str, float]:
         """Learn what is learned without gradients; returns what the log tells of the batch as a whole."""

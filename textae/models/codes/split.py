@@ -31,12 +31,15 @@ class SplitCode(Code):
     2019), and some noise is laid over it; and a classifier learns to tell the source from content, which
     learns that the classifier shall find all sources equally likely (Tzeng et al. 2015): unlike the
     classifier's own loss with its sign turned, that has a least value. Outside of training the source is what
-    another classifier reads from the style.
+    another classifier reads from the style, and content is moved so that its mean and its whole covariance
+    are the same in every source, by the shortest way between two normal distributions (Mroueh 2020).
     """
 
     wants_mixed_batches = True
+    fitted_documents = 20_000
     means: torch.Tensor
     deviations: torch.Tensor
+    alignments: torch.Tensor
 
     def __init__(self, config: CodeConfig, width: int, vocabulary_size: int, sources: int):
         super().__init__(config, width, vocabulary_size, sources)
@@ -54,12 +57,38 @@ class SplitCode(Code):
         self.from_style = _classifier(config.vectors * config.style_width, width, sources)
         self.register_buffer("means", torch.zeros(sources, config.vectors, content))
         self.register_buffer("deviations", torch.ones(sources, config.vectors, content))
+        everything = torch.eye(config.vectors * content).repeat(sources, 1, 1)
+        self.register_buffer("alignments", everything)
 
     def encode(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Content and style (B, M, D)."""
         content, style = self.parts(self.pool(states, mask))
         likely = self.from_style(style.flatten(1)).softmax(dim=-1)
-        return torch.cat([self.normalized(content, likely), style], dim=-1)
+        content = self.normalized(content, likely)
+        aligned = torch.einsum("bs,bi,sij->bj", likely, content.flatten(1), self.alignments)
+        return torch.cat([aligned.view_as(content), style], dim=-1)
+
+    @torch.no_grad()
+    def fit(self, values: torch.Tensor, sources: torch.Tensor) -> None:
+        """Measure each source's content: mean, deviation, and the way from its covariance to that of all."""
+        content = self.parts(values)[0]
+        numbers = content[0].numel()
+        present = [source for source in range(self.sources) if int((sources == source).sum()) > 1]
+        for source in present:
+            rows = content[sources == source]
+            self.means[source] = rows.mean(dim=0)
+            self.deviations[source] = rows.std(dim=0).clamp_min(LEAST)
+        # The covariance of few documents says more of them than of their source.
+        known = [source for source in present if int((sources == source).sum()) >= 2 * numbers]
+        if len(known) < 2:
+            return
+        covariances = {}
+        for source in known:
+            rows = (content[sources == source] - self.means[source]) / self.deviations[source]
+            covariances[source] = rows.flatten(1).double().T.cov()
+        everyone = torch.stack(list(covariances.values())).mean(dim=0)
+        for source, covariance in covariances.items():
+            self.alignments[source] = shortest_way(covariance, everyone).to(self.alignments.dtype)
 
     def normalized(self, content: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """Content (B, M, C) by mean and deviation of its source; ``sources`` (B, S) are shares."""
@@ -125,6 +154,20 @@ class SplitCode(Code):
         """The content of ``values`` (B, M, D) with the mean style of ``models`` (N, M, D)."""
         style = self.parts(models)[1].mean(dim=0, keepdim=True).expand(len(values), -1, -1)
         return torch.cat([self.parts(values)[0], style], dim=-1)
+
+
+def shortest_way(covariance: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """The symmetric matrix (C, C) that takes one covariance (C, C) to another and moves numbers the least."""
+    ridge = LEAST * torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+    root = power(covariance + ridge, 0.5)
+    unroot = power(covariance + ridge, -0.5)
+    return unroot @ power(root @ (wanted + ridge) @ root, 0.5) @ unroot
+
+
+def power(matrix: torch.Tensor, exponent: float) -> torch.Tensor:
+    """A symmetric matrix without negative eigenvalues to the power of ``exponent``."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ (values.clamp_min(1e-12) ** exponent).diag() @ vectors.T
 
 
 def next_of_source(sources: torch.Tensor) -> torch.Tensor:
