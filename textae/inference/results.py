@@ -16,7 +16,7 @@ from textae import __version__
 from textae.data import remote
 from textae.data.formats import WRITTEN_FORMATS, Record, file_format
 from textae.errors import InputError
-from textae.inference.job import Job, Processes, Segment
+from textae.inference.job import Job, Processes, Segment, listed
 from textae.inference.places import Place
 from textae.inference.rows import row_writer
 from textae.inference.window import Window
@@ -87,6 +87,7 @@ class Result:
                 total = self._segments(job, window, records)
                 if total == 0:
                     raise InputError(f"{source} holds no records: give at least one")
+                job.take_result()
                 parts = [self._join(job, index, total, field) for index in self._own()]
                 if self.processes.index > 0:
                     return parts[0]["counts"] if parts else {}
@@ -96,9 +97,15 @@ class Result:
                 if self.folder:
                     self._write_manifest(job, parts, counts)
             except BaseException:
-                self._keep_or_remove()
+                self._keep_or_remove(job)
                 raise
-        self.work.remove_all()
+            job.remove()
+            if others := job.others():
+                logger.info(
+                    "Unfinished work of another model, input or setting stays in %s: the command that began "
+                    "it goes on from there; delete it if that is not wanted.",
+                    listed(others),
+                )
         return counts
 
     # Segments ------------------------------------------------------------------------------------
@@ -118,16 +125,16 @@ class Result:
             logger.info("%s: %s records had been done before.", self.output, f"{resumed:,}")
         return number + 1
 
-    def _keep_or_remove(self) -> None:
-        """Say where finished work is kept; without any there is nothing to keep."""
+    def _keep_or_remove(self, job: Job) -> None:
+        """Say where finished work is kept; without any that can be continued there is nothing to keep."""
         if self.processes.index > 0:
             return
-        if self.work.exists("segment-00000000"):
+        if job.can_continue and job.place.exists("segment-00000000"):
             logger.warning(
-                "What was done is kept in %s; the same command goes on from there.", self.work.root
+                "What was done is kept in %s; the same command goes on from there.", job.place.root
             )
         else:
-            self.work.remove_all()
+            job.remove()
 
     # Joining -------------------------------------------------------------------------------------
 
