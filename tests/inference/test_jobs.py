@@ -355,6 +355,16 @@ def test_another_number_of_processes_goes_on(source, tmp_path):
     assert joined == (tmp_path / "whole.jsonl").read_bytes()
 
 
+def test_processes_do_not_take_a_part_of_another_format_for_theirs(source, tmp_path):
+    assert any(launch(source, f"{tmp_path}/out/", 2, fail_at=2))
+    (job,) = (tmp_path / "out" / ".parts.partial").glob("*/")
+    about = {"name": "part-00001-of-00002.parquet", "counts": {"records": 4}}
+    (job / "part-00001-of-00002.parquet.done").write_text(json.dumps(about))
+    assert launch(source, f"{tmp_path}/out/", 2) == [0, 0]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert [part["name"] for part in manifest["parts"]] == [f"part-0000{i}-of-00002.jsonl" for i in range(2)]
+
+
 def test_a_format_of_parts_that_is_none_is_refused(source, tmp_path):
     with pytest.raises(InputError, match="part_format is doc; take one of jsonl, parquet, "):
         run(source, f"{tmp_path}/out/", part_format="doc")

@@ -91,7 +91,7 @@ class Result:
                 parts = [self._join(job, index, total, field) for index in self._own()]
                 if self.processes.index > 0:
                     return parts[0]["counts"] if parts else {}
-                parts = [job.wait_for_part(self._part(index)) for index in range(self.parts)]
+                parts = [job.wait_for_part(self._mark(index)) for index in range(self.parts)]
                 counts = _sum(part["counts"] for part in parts)
                 self._write_rejects(job, total)
                 if self.folder:
@@ -146,14 +146,18 @@ class Result:
     def _part(self, index: int, kind: str = "part") -> str:
         return f"{kind}-{index:05d}-of-{self.parts:05d}"
 
+    def _mark(self, index: int) -> str:
+        """Under which a part is told to be written, which one of another format is not."""
+        return f"{self._part(index)}{self.suffix}"
+
     def _range(self, index: int, total: int) -> range:
         """Segments of a part: those of all parts, one after the other, are all segments in their order."""
         return range(total * index // self.parts, total * (index + 1) // self.parts)
 
     def _join(self, job: Job, index: int, total: int, field: str) -> dict[str, Any]:
-        part = self._part(index)
-        name = f"{part}{self.suffix}" if self.folder else self.name
-        done = job.finished(part)
+        mark = self._mark(index)
+        name = mark if self.folder else self.name
+        done = job.finished(mark)
         if done is not None and self.place.exists(name):
             return done
         counts: dict[str, int] = {}
@@ -171,7 +175,7 @@ class Result:
         if self.folder:
             with self.place.new(f"{self._part(index, 'rejects')}.jsonl") as stream:
                 stream.write(_lines(told))
-        job.finish(part, about)
+        job.finish(mark, about)
         return about
 
     @staticmethod
