@@ -361,7 +361,8 @@ def test_processes_do_not_take_a_part_of_another_format_for_theirs(source, tmp_p
         run(source, f"{tmp_path}/out/", Shouting(3))
     (job,) = [path.parent for path in tmp_path.glob("out/.parts.partial/*/job.json")]
     about = {"name": "part-00001-of-00002.parquet", "counts": {"records": 4}}
-    (job / "part-00001-of-00002.parquet.done").write_text(json.dumps(about))
+    for mark in ("part-00001-of-00002.parquet.done", "part-00001-of-00002.done"):
+        (job / mark).write_text(json.dumps(about))
     assert launch(source, f"{tmp_path}/out/", 2) == [0, 0]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert [part["name"] for part in manifest["parts"]] == [f"part-0000{i}-of-00002.jsonl" for i in range(2)]
