@@ -28,6 +28,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "scaling": tables.scaling_table,
     "limit": tables.limit_table,
     "memory": tables.memory_table,
+    "reading": tables.reading_table,
     "corpus": tables.corpus_table,
 }
 
@@ -43,6 +44,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--corpus", type=int, default=1_000_000, help="documents of the part corpus (default: 1000000)"
+    )
+    parser.add_argument(
+        "--records", type=int, default=100_000, help="records of the part reading (default: 100000)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default: 5)")
     parser.add_argument("--threads", type=int, help="threads of a contender (default: one for each core)")
@@ -81,6 +85,7 @@ def measures() -> dict[str, Callable[[argparse.Namespace, int], dict[str, Any]]]
     from benchmarks.corpus import measure_corpus
     from benchmarks.limit import measure_limit
     from benchmarks.memory import measure_memory
+    from benchmarks.reading import measure_reading
     from benchmarks.scaling import measure_scaling
     from benchmarks.summarizing import measure_summarizing
     from benchmarks.training import measure_training
@@ -91,6 +96,7 @@ def measures() -> dict[str, Callable[[argparse.Namespace, int], dict[str, Any]]]
         "scaling": lambda o, threads: measure_scaling(o.rounds, threads),
         "limit": lambda o, threads: measure_limit(o.rounds, threads, o.documents, o.samples),
         "memory": lambda o, threads: measure_memory(threads),
+        "reading": lambda o, threads: measure_reading(o.rounds, threads, o.records),
         "corpus": lambda o, threads: measure_corpus(o.corpus),
     }
 

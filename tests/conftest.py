@@ -8,7 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 import torch
 
-from textae.config import AutoencoderConfig, DiscriminatorConfig, LengthConfig, NetworkConfig
+from textae.model_config import AutoencoderConfig, DiscriminatorConfig, LengthConfig, NetworkConfig
 
 SENTENCES = [
     "a heron landed on the weather mast at noon and would not leave",

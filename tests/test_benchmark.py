@@ -10,10 +10,13 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from benchmarks.reading import FILES, measure_reading, reading, write_stories  # noqa: E402
 from benchmarks.scaling import fitted_exponent, sized_recipe  # noqa: E402
-from benchmarks.tables import memory_table, training_table  # noqa: E402
+from benchmarks.tables import memory_table, reading_table, training_table  # noqa: E402
 from benchmarks.timing import Contender, Measured, ratio, take_turns  # noqa: E402
 from benchmarks.training import Breakdown, compare_losses, shipped_recipe  # noqa: E402
+
+from textae.data import newswire  # noqa: E402
 
 
 def test_exponents_of_a_power_law_are_found_and_told_from_what_is_none():
@@ -81,6 +84,27 @@ def test_sizes_are_what_the_recipe_says(tmp_path):
     assert recipe["data"]["max_document_tokens"] == 32 and recipe["adversarial"]["samples"] == 2
     lines = (tmp_path / "documents.txt").read_text(encoding="utf-8").splitlines()
     assert min(len(line.split()) for line in lines) > 150
+
+
+def test_every_reader_gives_the_same_stories(tmp_path):
+    files = write_stories(tmp_path, 1500)  # more than are written at a time
+    assert list(files) == list(FILES)
+    written = {"records": 1500, "characters": sum(map(len, newswire.documents(1500)))}
+    assert [reading(str(file))() for file in files.values()] == [written] * 5
+
+
+def test_readers_are_measured_and_shown():
+    report = measure_reading(rounds=1, threads=1, documents=20)
+    assert report["records"] == 20 and list(report["readers"]) == list(FILES)
+    for found in report["readers"].values():
+        assert found["least"] == found["records_per_second"] == found["greatest"] > 0 and found["bytes"] > 0
+    by = {"median": 2.5, "least": 2.0, "greatest": 3.0}
+    found = {"bytes": 2_500_000, "records_per_second": 1234.5, "least": 1e3, "greatest": 2e3}
+    readers = {"JSON lines": {**found, "times_as_fast": by}, "text": {**found, "times_as_fast": by}}
+    lines = [" ".join(line.split()) for line in reading_table({"records": 1500, "readers": readers})]
+    assert lines[0] == "| 1,500 stories | MB | records/s | least to greatest | times as fast |"
+    assert lines[2] == "| JSON lines | 2.5 | 1,234 | 1,000 to 2,000 | |"
+    assert lines[3] == "| text | 2.5 | 1,234 | 1,000 to 2,000 | 2.50 (2.00 to 3.00) |"
 
 
 def test_tables_show_what_was_measured():

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from textae import commands
+from textae import loading
 from textae.cli import main
 from textae.config import TrainingConfig
+from textae.evaluation import scoring
 from textae.settings import settings
 
 
@@ -19,7 +20,7 @@ def trained(monkeypatch):
     calls = []
 
     def train(config, resume, evaluate):
-        assert evaluate is commands.rouge_on_valid
+        assert evaluate is scoring.rouge_on_valid
         calls.append((config, resume))
         return Path("runs/here")
 
@@ -140,7 +141,7 @@ def test_the_score_that_chooses_the_best_checkpoint():
 
     pairs = [Pair("1", "fire in town", ["fire in town"]), Pair("2", "rain ends early", ["the rain ends"])]
     # Second pair: 2 of 3 words, 1 of 2 bigrams, a common subsequence of 2.
-    scores = commands.rouge_on_valid(Model(), pairs)
+    scores = scoring.rouge_on_valid(Model(), pairs)
     expected = {
         "rouge1": 250 / 3,
         "rouge2": 75,
@@ -234,10 +235,10 @@ def test_the_model_goes_to_the_accelerator_if_there_is_one(monkeypatch):
         textae.models.base.Autoencoder, "from_pretrained", lambda path, device: (path, device)
     )
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    assert commands.load_model("m") == ("m", None)
+    assert loading.load_model("m") == ("m", None)
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
-    assert commands.load_model("m") == ("m", torch.device("cuda"))
+    assert loading.load_model("m") == ("m", torch.device("cuda"))
 
 
 def test_evaluate_predictions(scored, capsys):

@@ -8,8 +8,8 @@ from pyarrow import parquet
 
 from textae import CodeAutoencoder, TextAutoencoder
 from textae.cli import main
-from textae.config import NormalizationConfig
 from textae.data.corpus import read_pairs
+from textae.model_config import NormalizationConfig
 
 RECIPE = """
 data: {{documents: ["newswire:200", "newswire:40"], max_document_tokens: 40}}

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -38,6 +39,7 @@ RECIPE = {
     "adversarial": {"steps": 2, "documents_per_batch": 2, "samples": 2, "discriminator_first_steps": 1},
     "run": {"log_every": 1, "evaluate_every": 4, "save_every": 4, "trackers": []},
 }
+CODES = Path(__file__).resolve().parents[1] / "configs" / "codes"
 # One more than a hundred, so that the rule of samples has two rows.
 ROWS, DATA = 101, "newswire:test:101"
 
@@ -256,3 +258,15 @@ def test_runs_of_different_settings_have_no_mean(trained, tmp_path):
     (other / "run.json").write_text("{")
     with pytest.raises(InputError, match=r"run\.json: this is damaged"):
         read_runs(recipe, [other])
+
+
+@pytest.mark.parametrize("recipe", sorted(CODES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_of_other_codes_are_told_what_measures_them(recipe, tmp_path, capsys):
+    kind = load_config(recipe).code.kind
+    words = ["--config", str(recipe), "--runs", str(tmp_path), "--data", DATA]
+    assert main(["results", *words, "--output", str(tmp_path / "codes")]) == 2
+    assert capsys.readouterr().err == (
+        f"textae: error: {recipe}: its code is numbers (code.kind is {kind}), and results are of summaries; "
+        "measure the trained model with python scripts/measure_codes.py, whose --help tells what of it\n"
+    )
+    assert list(tmp_path.iterdir()) == []

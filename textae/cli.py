@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from textae import __version__, arguments, code_commands, commands
+from textae import __version__, arguments, code_commands, commands, evaluation_commands
 from textae.errors import InputError, Interrupted, nearest
+from textae.loading import is_main_process
 from textae.settings import settings
 
 # A disk that is full or broken is no mistake of the program, wherever it is met.
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"textae: error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
             return 2
         except Interrupted as stop:
-            if commands.is_main_process():
+            if is_main_process():
                 print(f"textae: {stop}", file=sys.stderr)
             return 128 + stop.number
         except KeyboardInterrupt:
@@ -123,8 +124,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, _Parser]]:
         (commands.train, arguments.train_arguments),
         (commands.summarize, arguments.summarize_arguments),
         (commands.reconstruct, arguments.reconstruct_arguments),
-        (commands.evaluate, arguments.evaluate_arguments),
-        (commands.audit, arguments.audit_arguments),
+        (evaluation_commands.evaluate, arguments.evaluate_arguments),
+        (evaluation_commands.audit, arguments.audit_arguments),
         (commands.ablate, arguments.ablate_arguments),
         (commands.export, arguments.export_arguments),
         (commands.results, arguments.results_arguments),
@@ -150,7 +151,7 @@ def _messages() -> Iterator[None]:
     # Training brings a handler of its own that knows about the progress bar; nothing is said twice.
     handler.addFilter(lambda record: logger.handlers == [handler])
     level = logger.level
-    logger.setLevel(logging.INFO if commands.is_main_process() else logging.WARNING)
+    logger.setLevel(logging.INFO if is_main_process() else logging.WARNING)
     logger.addHandler(handler)
     try:
         yield

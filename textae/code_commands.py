@@ -5,8 +5,8 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from textae.arguments import above_zero, whole
-from textae.commands import is_main_process, load_model
 from textae.errors import InputError
+from textae.loading import is_main_process, load_model
 
 if TYPE_CHECKING:
     from textae.inference.codes import Anomalies

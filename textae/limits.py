@@ -3,14 +3,9 @@
 import dataclasses
 from operator import attrgetter
 
-from textae.config import (
-    CustomRewardConfig,
-    DiscriminatorConfig,
-    NetworkConfig,
-    RewardsConfig,
-    TrainingConfig,
-)
+from textae.config import CustomRewardConfig, RewardsConfig, TrainingConfig
 from textae.errors import InputError, nearest
+from textae.model_config import DiscriminatorConfig, NetworkConfig
 
 # The smallest whole numbers.
 _AT_LEAST = {

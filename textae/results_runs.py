@@ -41,16 +41,19 @@ def read_runs(recipe: str | Path, folders: Sequence[str | Path]) -> list[Finishe
     """Read runs of one recipe with different seeds.
 
     Raises:
-        InputError: if a folder holds no finished run, a seed comes twice, or settings other than those
-            of the section ``run`` differ, so that means over the runs would mean nothing.
+        InputError: if the recipe's or a run's code is no text, a folder holds no finished run, a seed comes
+            twice, or settings other than those of the section ``run`` differ, so that means over the runs
+            would mean nothing.
     """
     if not folders:
         raise InputError("there is no run; name at least one folder of a run")
     base = load_config(recipe)
+    _require_text(recipe, base)
     runs: list[FinishedRun] = []
     for given in folders:
         folder = model_folder(given)
         config = load_config(folder / "config.yaml")
+        _require_text(folder, config)
         runs.append(FinishedRun(folder, config, command(recipe, base, config), _parts(folder)))
     seeds: dict[int, Path] = {}
     for run in runs:
@@ -67,6 +70,14 @@ def read_runs(recipe: str | Path, folders: Sequence[str | Path]) -> list[Finishe
                     "give runs that differ in their seed alone"
                 )
     return runs
+
+
+def _require_text(name: str | Path, config: TrainingConfig) -> None:
+    if not config.code.is_text:
+        raise InputError(
+            f"{name}: its code is numbers (code.kind is {config.code.kind}), and results are of summaries; "
+            "measure the trained model with python scripts/measure_codes.py, whose --help tells what of it"
+        )
 
 
 def differences(first: TrainingConfig, second: TrainingConfig) -> dict[str, Any]:

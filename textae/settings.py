@@ -1,7 +1,7 @@
 """Settings in and out: YAML, command line and dictionaries become a checked ``TrainingConfig``.
 
-Everything is read from the dataclasses of ``textae.config``: the names, the types, and the sentence
-under each field, which is the setting's help. Nothing is listed twice.
+Everything is read from the dataclasses of ``textae.config`` and ``textae.model_config``: the names, the
+types, and the sentence under each field, which is the setting's help. Nothing is listed twice.
 """
 
 import ast
@@ -18,6 +18,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import yaml
 
 from textae import config as config_module
+from textae import model_config as model_config_module
 from textae.config import TrainingConfig
 from textae.errors import InputError, nearest, reason
 from textae.limits import validate
@@ -47,7 +48,8 @@ class Setting:
 def _sentences() -> dict[tuple[str, str], str]:
     """Map (class name, field name) to the string literal under the field."""
     found: dict[tuple[str, str], str] = {}
-    for node in ast.parse(inspect.getsource(config_module)).body:
+    source = "\n".join(inspect.getsource(module) for module in (model_config_module, config_module))
+    for node in ast.parse(source).body:
         if not isinstance(node, ast.ClassDef):
             continue
         for statement, following in zip(node.body, node.body[1:], strict=False):

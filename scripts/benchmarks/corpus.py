@@ -34,7 +34,7 @@ def measure_corpus(documents: int) -> dict[str, Any]:
         while process.poll() is None:
             time.sleep(EVERY)
             resident = resident_bytes(process.pid)
-            done = 1024 * sum(1 for _ in (output / ".parts.partial").glob("segment-*"))
+            done = 1024 * sum(1 for _ in (output / ".parts.partial").glob("*/segment-*"))
             if resident and done:
                 points.append({"seconds": time.monotonic() - begin, "documents": done, "bytes": resident})
         if process.returncode:

@@ -11,9 +11,9 @@ import torch
 from benchmarks.plain import PlainNetwork
 from benchmarks.timing import Contender, Measured, take_turns
 from benchmarks.training import described
-from textae.config import AutoencoderConfig, NetworkConfig
 from textae.data import newswire
 from textae.data.tokenizer import load_tokenizer, vocabulary_of
+from textae.model_config import AutoencoderConfig, NetworkConfig
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.decoding import pad_texts
 from textae.models.engines.ctranslate2 import QUANTIZATIONS, export_ctranslate2

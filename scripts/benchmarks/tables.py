@@ -91,6 +91,23 @@ def corpus_table(report: Report) -> list[str]:
     return [*aligned(rows), "", f"{report['documents']:,} documents in {report['seconds']:.0f} s: {growth}"]
 
 
+def reading_table(report: Report) -> list[str]:
+    """Records a second of each reader, and how many times as fast it is as the first."""
+    rows = [[f"{report['records']:,} stories", "MB", "records/s", "least to greatest", "times as fast"]]
+    for name, found in report["readers"].items():
+        by = found["times_as_fast"]
+        rows.append(
+            [
+                name,
+                f"{found['bytes'] / 1e6:.1f}",
+                f"{found['records_per_second']:,.0f}",
+                f"{found['least']:,.0f} to {found['greatest']:,.0f}",
+                f"{by['median']:.2f} ({by['least']:.2f} to {by['greatest']:.2f})" if len(rows) > 1 else "",
+            ]
+        )
+    return aligned(rows)
+
+
 def limit_table(report: Report) -> list[str]:
     """Rates of the machine, and shares of them."""
     machine = report["machine"]

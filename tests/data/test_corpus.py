@@ -8,10 +8,10 @@ from pathlib import Path
 import datasets
 import pytest
 
-from textae.config import NormalizationConfig
 from textae.data.corpus import Pair, expand_sources, read_columns, read_pairs, read_records, read_texts
 from textae.data.formats import Record
 from textae.errors import InputError
+from textae.model_config import NormalizationConfig
 
 PLAIN = NormalizationConfig()
 ROWS = [{"id": "a", "document": "Rain fell."}, {"id": "b", "document": "Dürre, überall"}]

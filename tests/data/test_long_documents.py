@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from textae.config import NormalizationConfig
 from textae.data.long_documents import _Vectors, condense, cut_at_word, split_sentences
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
+from textae.model_config import NormalizationConfig
 
 PLAIN = NormalizationConfig()
 FILLERS = [

@@ -1,7 +1,7 @@
 import pytest
 
-from textae.config import NormalizationConfig
 from textae.data.normalization import normalize
+from textae.model_config import NormalizationConfig
 
 GIGAWORD = NormalizationConfig(lowercase=True, digits_to_hash=True, split_punctuation=True)
 SPLIT = NormalizationConfig(split_punctuation=True)

@@ -11,13 +11,13 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from textae.config import NormalizationConfig
 from textae.data import formats
 from textae.data.corpus import expand_sources
 from textae.data.formats import read_file, read_standard_input
 from textae.data.json_text import MOST_NESTED
 from textae.data.normalization import normalize
 from textae.errors import InputError, nearest, reason
+from textae.model_config import NormalizationConfig
 
 MIB = 2**20
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from textae.cli import main
-from textae.config import NormalizationConfig
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
 from textae.errors import InputError
 from textae.evaluation.audit import (
@@ -20,6 +19,7 @@ from textae.evaluation.audit import (
 )
 from textae.evaluation.audit_tables import audit_text
 from textae.evaluation.fresh import train_fresh_reader
+from textae.model_config import NormalizationConfig
 
 SUMMARIES = ["one two three four", "five six", "seven", "eight nine ten eleven twelve"]
 QUICK = {"steps": 2, "batch_size": 4}

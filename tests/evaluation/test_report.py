@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from textae.config import DecodingConfig, NormalizationConfig
 from textae.data.corpus import Pair
 from textae.errors import InputError
 from textae.evaluation.report import (
@@ -15,6 +14,7 @@ from textae.evaluation.report import (
     spread,
     write_json,
 )
+from textae.model_config import DecodingConfig, NormalizationConfig
 
 DOCUMENTS = [
     "On Monday THE old bridge in Norwick was closed after engineers found cracks in it",

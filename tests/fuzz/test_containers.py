@@ -10,9 +10,9 @@ import torch
 from fuzzing import TOKENS, damaged, explore, json_values, refused
 from hypothesis import strategies as st
 
-from textae.config import AutoencoderConfig, CodeConfig
 from textae.inference.compression import compress, decompress
 from textae.inference.container import MAGIC, read_container
+from textae.model_config import AutoencoderConfig, CodeConfig
 from textae.models.code_autoencoder import CodeAutoencoder
 
 TEXTS = ["a heron landed on the mast", "", "odd \x00 \udcff \u202e", "snow closed the road " * 8]
@@ -21,7 +21,7 @@ TEXTS = ["a heron landed on the mast", "", "odd \x00 \udcff \u202e", "snow close
 @pytest.fixture(scope="module")
 def model(tiny_vocabulary):
     """A model of discrete codes, as small as can be, with random weights."""
-    from textae.config import NetworkConfig
+    from textae.model_config import NetworkConfig
 
     torch.manual_seed(0)
     network = NetworkConfig(architecture="mbart", width=16, layers=1, heads=2, feed_forward=16, dropout=0.0)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from textae.config import AutoencoderConfig, CodeConfig
 from textae.errors import InputError
 from textae.inference import compression
 from textae.inference.coding import Reader, Writer
 from textae.inference.compression import compress, decompress, identity, read_header
+from textae.model_config import AutoencoderConfig, CodeConfig
 from textae.models.code_autoencoder import CodeAutoencoder
 
 ODD = [

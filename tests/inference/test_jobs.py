@@ -18,6 +18,7 @@ from textae.errors import InputError
 from textae.inference import corpus, summarize_corpus
 from textae.inference.job import Job, Processes, Segment, describe_source
 from textae.inference.places import Place
+from textae.inference.results import Result
 
 
 class Shouting:
@@ -73,34 +74,103 @@ def test_an_interrupted_run_continues_to_the_same_bytes(source, tmp_path, name, 
     assert ("goes on from there" in caplog.text) == (fail_at > 1)
 
 
-def test_what_another_input_model_or_setting_left_is_not_used(source, tmp_path, caplog, monkeypatch):
+def jobs(output):
+    """Folders of unfinished jobs of a result."""
+    return sorted(path.parent for path in output.parent.glob(f".{output.name}.partial/*/job.json"))
+
+
+def stop(source, output, model=None, **options):
+    """Interrupt a job in its third window; gives the folder that it leaves."""
+    before = jobs(output)
+    model = model or Shouting()
+    model.fail_at = 3
+    with pytest.raises(KeyboardInterrupt):
+        run(source, output, model, **options)
+    (left,) = set(jobs(output)) - set(before)
+    return left
+
+
+class Whispering(Shouting):
+    """Another model, of the same kind."""
+
+    def summarize(self, documents, batch_size):
+        return [text.lower() for text in super().summarize(documents, batch_size)]
+
+
+def test_what_another_input_model_or_setting_left_is_not_used_and_stays(source, tmp_path, caplog):
+    caplog.set_level("INFO")
     output = tmp_path / "o.txt"
-
-    def fails():
-        with pytest.raises(KeyboardInterrupt):
-            run(source, output, Shouting(3))
-
-    fails()
+    run(source, tmp_path / "whole.txt")
+    first = stop(source, output)
+    other = Shouting()
+    other.engines = ["Other"]
+    second = stop(source, output, other)
+    third = stop(source, output, Whispering())
     text = source.read_text(encoding="utf-8")
     source.write_text(text.replace("day 0", "day X"), encoding="utf-8")  # of the same size
+    fourth = stop(source, output)
+    assert len({first, second, third, fourth}) == 4
+    told = ", ".join(str(place) for place in sorted([first, second, third]))
+    assert caplog.messages[-2:] == [
+        f"Beginning anew: the unfinished work in {told} is of another model, input or setting.",
+        f"What was done is kept in {fourth}; the same command goes on from there.",
+    ]
+    source.write_text(text, encoding="utf-8")
+
+    model = Whispering()
+    run(source, output, model)
+    assert model.calls == 2 and output.read_text(encoding="utf-8").startswith("rain fell on day 0\n")
+    assert jobs(output) == sorted([first, second, fourth])
+    told = ", ".join(str(place) for place in jobs(output))
+    assert caplog.messages[-1] == (
+        f"Unfinished work of another model, input or setting stays in {told}: the command that began it goes "
+        "on from there; delete it if that is not wanted."
+    )
     model = Shouting()
     run(source, output, model)
-    assert model.calls == 4 and "DAY X" in output.read_text()
-    fails()
+    assert model.calls == 2 and output.read_bytes() == (tmp_path / "whole.txt").read_bytes()
+    other.fail_at, other.calls = None, 0
+    run(source, output, other)
+    assert other.calls == 2 and jobs(output) == [fourth]
+    source.write_text(text.replace("day 0", "day X"), encoding="utf-8")
+    run(source, output)
+    assert "DAY X" in output.read_text(encoding="utf-8")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_job_whose_description_is_damaged_begins_anew(source, tmp_path):
+    output = tmp_path / "o.txt"
+    (stop(source, output) / "job.json").write_text("{", encoding="utf-8")
     model = Shouting()
-    model.engines = ["Other"]
     run(source, output, model)
     assert model.calls == 4
-    fails()
-    monkeypatch.setattr(corpus, "model_identity", lambda model: "another")
+    # Nobody can continue one of other settings, either.
+    (stop(source, output) / "job.json").write_text("[]", encoding="utf-8")
+    run(source, output, Whispering())
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_part_that_another_job_has_written_since_is_written_again(source, tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    run(source, tmp_path / "whole.jsonl")
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Result, "_write_manifest", fail)
+        with pytest.raises(KeyboardInterrupt):
+            run(source, f"{folder}/")
+    assert len(list(folder.glob(".parts.partial/*/*.done"))) == 1
+    run(source, f"{folder}/", Whispering())
     model = Shouting()
-    run(source, output, model)
-    assert model.calls == 4
-    fails()
-    (tmp_path / ".o.txt.partial" / "job.json").write_text("{", encoding="utf-8")
-    model = Shouting()
-    run(source, output, model)
-    assert model.calls == 4
+    run(source, f"{folder}/", model)
+    assert model.calls == 0
+    part = folder / "part-00000-of-00001.jsonl"
+    assert part.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["parts"][0]["sha256"] == hashlib.sha256(part.read_bytes()).hexdigest()
+    assert not list(folder.glob(".*"))
 
 
 def test_standard_input_is_never_continued(tmp_path, monkeypatch):
@@ -112,19 +182,25 @@ def test_standard_input_is_never_continued(tmp_path, monkeypatch):
     give()
     with pytest.raises(KeyboardInterrupt):
         run("-", tmp_path / "o.txt", Shouting(2))
+    assert os.listdir(tmp_path) == []
+    give()
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "remove", lambda job: None)  # as if killed
+        with pytest.raises(KeyboardInterrupt):
+            run("-", tmp_path / "o.txt", Shouting(2))
+    assert len(jobs(tmp_path / "o.txt")) == 1
     give()
     model = Shouting()
     run("-", tmp_path / "o.txt", model)
     assert model.calls == 2 and (tmp_path / "o.txt").read_text() == "A\nB\nC\nD\n"
+    assert os.listdir(tmp_path) == ["o.txt"]
 
 
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-1], lambda data: data.replace(b"RAIN", b"PAIN"), bytes.lower]
 )
 def test_a_damaged_segment_is_made_again(source, tmp_path, damage, caplog):
-    with pytest.raises(KeyboardInterrupt):
-        run(source, tmp_path / "o.txt", Shouting(3))
-    segment = tmp_path / ".o.txt.partial" / "segment-00000001"
+    segment = stop(source, tmp_path / "o.txt") / "segment-00000001"
     segment.write_bytes(damage(segment.read_bytes()))
     model = Shouting()
     run(source, tmp_path / "o.txt", model)
@@ -279,6 +355,19 @@ def test_another_number_of_processes_goes_on(source, tmp_path):
     assert joined == (tmp_path / "whole.jsonl").read_bytes()
 
 
+def test_processes_do_not_take_a_part_of_another_format_for_theirs(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "model_identity", lambda model: "same")  # as in those processes
+    with pytest.raises(KeyboardInterrupt):
+        run(source, f"{tmp_path}/out/", Shouting(3))
+    (job,) = [path.parent for path in tmp_path.glob("out/.parts.partial/*/job.json")]
+    about = {"name": "part-00001-of-00002.parquet", "counts": {"records": 4}}
+    for mark in ("part-00001-of-00002.parquet.done", "part-00001-of-00002.done"):
+        (job / mark).write_text(json.dumps(about))
+    assert launch(source, f"{tmp_path}/out/", 2) == [0, 0]
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert [part["name"] for part in manifest["parts"]] == [f"part-0000{i}-of-00002.jsonl" for i in range(2)]
+
+
 def test_a_format_of_parts_that_is_none_is_refused(source, tmp_path):
     with pytest.raises(InputError, match="part_format is doc; take one of jsonl, parquet, "):
         run(source, f"{tmp_path}/out/", part_format="doc")
@@ -292,13 +381,16 @@ def test_standard_input_and_several_processes_exclude_each_other(tmp_path, monke
 
 
 def test_a_result_that_another_process_is_writing_is_refused(tmp_path):
-    first, second = (Job(Place(str(tmp_path / "job")), {"a": 1}, Processes()) for _ in range(2))
-    with (
-        first.begun(),
-        pytest.raises(InputError, match="another process is writing this result"),
-        second.begun(),
-    ):
-        pass
+    for setting in (1, 2):  # of the same job, and of another
+        first, second = (Job(Place(str(tmp_path / "jobs")), {"a": a}, Processes()) for a in (1, setting))
+        with (
+            first.begun(),
+            pytest.raises(InputError, match="another process is writing this result"),
+            second.begun(),
+        ):
+            pass
+        first.save(0, Segment())
+        assert first.has(0)
 
 
 def test_storage_elsewhere(tmp_path, source):
@@ -313,8 +405,11 @@ def test_storage_elsewhere(tmp_path, source):
     assert memory.cat("/result/o.jsonl") == expected
     with pytest.raises(KeyboardInterrupt):
         run(url, "memory://parts/", Shouting(3))
-    assert memory.exists("/parts/.parts.partial/segment-00000001")
+    assert memory.glob("/parts/.parts.partial/*/segment-00000001")
     model = Shouting()
+    with pytest.raises(KeyboardInterrupt):
+        run(url, "memory://parts/", Whispering(3))
+    run(url, "memory://parts/", Whispering())
     run(url, "memory://parts/", model)
     assert model.calls == 2
     assert memory.cat("/parts/part-00000-of-00001.jsonl") == expected

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from textae.config import AutoencoderConfig, CodeConfig
 from textae.errors import InputError
 from textae.inference import container
 from textae.inference.compression import compress, decompress
 from textae.inference.container import MAGIC, check_pieces, pack, read_container, read_header, unpack
+from textae.model_config import AutoencoderConfig, CodeConfig
 from textae.models.code_autoencoder import CodeAutoencoder
 
 TEXTS = ["a heron landed", "", "odd \x00 \udcff"]

@@ -3,10 +3,10 @@ import random
 import pytest
 import torch
 
-from textae.config import DiscriminatorConfig, LengthConfig, NormalizationConfig
 from textae.data.batches import pad_rows
 from textae.data.words import count_words
 from textae.errors import InputError
+from textae.model_config import DiscriminatorConfig, LengthConfig, NormalizationConfig
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.inputs import AutoencoderInputs
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from textae.config import CodeConfig
 from textae.errors import InputError
+from textae.model_config import CodeConfig
 from textae.models.codes import build_code
 from textae.models.codes.code import Circumstances, Coded
 from textae.models.codes.gaussian import gaussian_divergence

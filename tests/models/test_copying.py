@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from textae.config import NetworkConfig
 from textae.data.batches import TokenBatch, pad_rows
+from textae.model_config import NetworkConfig
 from textae.models.backbone import Backbone, build_network
 from textae.models.copying import (
     LOG_ZERO,

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch, pad_rows
+from textae.model_config import DiscriminatorConfig
 from textae.models.discriminator import Discriminator, log_odds
 
 ARCHITECTURES = ["gru", "transformer"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from textae.config import DecodingConfig
 from textae.errors import InputError
+from textae.model_config import DecodingConfig
 from textae.models.constraints import Lengths
 from textae.models.generation import (
     EXTRA_POSITIONS,

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.tokenizer import vocabulary_of
+from textae.model_config import DiscriminatorConfig
 from textae.models.backbone import Backbone, build_network
 from textae.models.discriminator import Discriminator
 from textae.models.inputs import RelaxedInputs

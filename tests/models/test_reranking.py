@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from textae.config import DecodingConfig, DiscriminatorConfig
 from textae.errors import InputError
+from textae.model_config import DecodingConfig, DiscriminatorConfig
 from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, pad_texts, search
 from textae.models.engines.writer import TorchWriter

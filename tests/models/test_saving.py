@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from textae.cli import main
-from textae.config import NetworkConfig, NormalizationConfig
 from textae.errors import InputError
+from textae.model_config import NetworkConfig, NormalizationConfig
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.model_card import model_card
 from textae.models.saving import model_folder

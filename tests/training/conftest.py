@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from textae.config import AutoencoderConfig, DiscriminatorConfig, NetworkConfig, TrainingConfig
+from textae.config import TrainingConfig
 from textae.data.batches import Example
 from textae.data.tokenizer import train_tokenizer, vocabulary_of
+from textae.model_config import AutoencoderConfig, DiscriminatorConfig, NetworkConfig
 from textae.models.autoencoder import TextAutoencoder
 from textae.settings import config_from_dict
 from textae.training.adversarial import AdversarialStep

@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from textae.cli import main
-from textae.commands import rouge_on_valid
 from textae.errors import Interrupted
+from textae.evaluation.scoring import rouge_on_valid
 from textae.models.autoencoder import TextAutoencoder
 from textae.training import loop
 from textae.training.interruption import Interruption, resume_command

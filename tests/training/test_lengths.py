@@ -3,8 +3,8 @@
 import logging
 from collections import Counter
 
-from textae.config import LengthConfig
 from textae.data.words import count_words
+from textae.model_config import LengthConfig
 from textae.training.lengths import (
     human_lengths,
     matching_sentences,

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from textae import Autoencoder, CodeAutoencoder, TextAutoencoder
-from textae.config import NormalizationConfig
 from textae.data.corpus import read_pairs
 from textae.errors import InputError
+from textae.model_config import NormalizationConfig
 from textae.training import loop
 from textae.training.noisy_documents import noisy_documents
 

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch
+from textae.model_config import DiscriminatorConfig
 from textae.models.discriminator import Discriminator
 from textae.models.inputs import RelaxedOutputs
 from textae.models.relaxation import gumbel_noise

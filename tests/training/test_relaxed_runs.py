@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from textae.commands import rouge_on_valid
+from textae.evaluation.scoring import rouge_on_valid
 from textae.models.autoencoder import TextAutoencoder
 from textae.training.loop import train
 

@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from textae.cli import main
-from textae.commands import rouge_on_valid
 from textae.errors import InputError
+from textae.evaluation.scoring import rouge_on_valid
 from textae.models.autoencoder import TextAutoencoder
 from textae.settings import config_from_dict
 from textae.training import checkpoint, loop

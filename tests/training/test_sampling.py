@@ -2,8 +2,8 @@
 
 import torch
 
-from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch
+from textae.model_config import DiscriminatorConfig
 from textae.models.discriminator import Discriminator
 from textae.training.adversarial import join_rows
 

@@ -14,8 +14,8 @@ import yaml
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
-from textae.commands import rouge_on_valid
 from textae.errors import InputError
+from textae.evaluation.scoring import rouge_on_valid
 from textae.training.loop import train
 from textae.training.sharding import check_supported
 

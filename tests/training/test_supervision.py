@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from textae.commands import rouge_on_valid
 from textae.data.batches import TokenBatch
 from textae.data.pairs import PairExample
+from textae.evaluation.scoring import rouge_on_valid
 from textae.models.inputs import AutoencoderOutputs, PairInputs
 from textae.settings import config_from_dict
 from textae.training.denoising import NoisySentences

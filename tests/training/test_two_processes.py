@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from textae.commands import rouge_on_valid
+from textae.evaluation.scoring import rouge_on_valid
 from textae.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]

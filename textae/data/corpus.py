@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from textae.config import NormalizationConfig
 from textae.data import remote
 from textae.data.formats import Record, check_file, read_file, read_standard_input
 from textae.data.normalization import normalize
 from textae.errors import InputError, reason
+from textae.model_config import NormalizationConfig
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset

@@ -14,10 +14,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from textae.config import NormalizationConfig
 from textae.data.normalization import normalize
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import split_words
+from textae.model_config import NormalizationConfig
 
 # Sentences as similar as this say the same.
 SAME = 0.5

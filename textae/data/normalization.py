@@ -4,8 +4,8 @@ import re
 import unicodedata
 from functools import cache
 
-from textae.config import NormalizationConfig
 from textae.data.words import count_unspaced, is_unspaced
+from textae.model_config import NormalizationConfig
 
 _QUOTES = str.maketrans(dict.fromkeys("\u201c\u201d\u201e", '"') | dict.fromkeys("\u2018\u2019", "'"))
 _SPACED = re.compile(r"""

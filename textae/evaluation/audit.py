@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from textae.config import DataConfig, NormalizationConfig
+from textae.config import DataConfig
 from textae.data.corpus import expand_sources, read_records
 from textae.data.noise import drop_words
 from textae.data.normalization import normalize
@@ -17,6 +17,7 @@ from textae.evaluation.collapse import collapse_report
 from textae.evaluation.fresh import train_fresh_reader
 from textae.evaluation.report import spread
 from textae.evaluation.verdict import CODES, READERS, THRESHOLDS, Losses, judge
+from textae.model_config import NormalizationConfig
 from textae.models.autoencoder import TextAutoencoder
 from textae.models.reconstructor import Reconstructor
 

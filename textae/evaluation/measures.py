@@ -3,9 +3,9 @@
 import math
 from typing import Any, Protocol
 
-from textae.config import DecodingConfig, NormalizationConfig
 from textae.data.words import count_words, share_of_words
 from textae.evaluation.tokens import CharacterTokenizer
+from textae.model_config import DecodingConfig, NormalizationConfig
 
 # "#" stands for a digit in the Gigaword headline corpus.
 _tokenizer = CharacterTokenizer(keep="#")

@@ -3,6 +3,7 @@
 They stand apart from the ``evaluate.Metric`` because importing ``evaluate`` takes seconds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rouge_score.rouge_scorer import RougeScorer
 
+from textae.data.corpus import Pair
 from textae.data.words import count_words
 from textae.errors import InputError
 from textae.evaluation.bootstrap import bootstrap_interval
@@ -156,6 +158,23 @@ def mean_scores(scores: NDArray[np.float64], protocol: RougeProtocol) -> dict[st
             kind: [100.0 * float(low[i]), 100.0 * float(high[i])] for i, kind in enumerate(ROUGE_TYPES)
         },
     }
+
+
+def rouge_on_valid(model: Any, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Score a model while it trains.
+
+    Args:
+        model: a ``TextAutoencoder``.
+        pairs: valid pairs of document and references.
+
+    Returns:
+        ``rouge1``, ``rouge2``, ``rougeL`` (stemmed F1, percent), ``mean_words``, and ``score``, the mean
+        of the three, which chooses the best checkpoint.
+    """
+    summaries = model.summarize([pair.document for pair in pairs])
+    figures = rouge(summaries, [pair.references for pair in pairs], RougeProtocol(resamples=1))
+    scores = {name: figures[name] for name in (*ROUGE_TYPES, "mean_words")}
+    return {**scores, "score": sum(figures[name] for name in ROUGE_TYPES) / len(ROUGE_TYPES)}
 
 
 def _check(predictions: list[str], references: list[list[str]]) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from textae.config import NormalizationConfig
 from textae.data.corpus import read_records
 from textae.data.formats import Record
 from textae.data.normalization import normalize
@@ -19,6 +18,7 @@ from textae.data.words import split_words
 from textae.errors import InputError
 from textae.evaluation.files import check_writable, write_bytes
 from textae.inference.corpus import CHUNK, DOCUMENT_COLUMNS, chunks
+from textae.model_config import NormalizationConfig
 
 if TYPE_CHECKING:
     from textae.models.base import Autoencoder

@@ -52,8 +52,9 @@ def summarize_corpus(
     that fsspec knows.
 
     A file appears under its name only when it is complete. Until then finished windows of 1,024 records are
-    kept beside it (``.NAME.partial``), and the same call goes on from there, to the same bytes; if model,
-    input or settings have changed, it starts anew. Reading from standard input or printing is done in one go.
+    kept beside it (``.NAME.partial``), and the same call goes on from there, to the same bytes. A call with
+    another model, input or settings has a folder of its own there and begins anew; what others have left
+    stays, and is named in the log. Reading from standard input or printing is done in one go.
 
     A record that cannot be used stops the work, unless ``rejects`` names a file of JSON lines (``position``,
     ``where``, ``reason``) or the output is a folder, which has ``rejects-...`` files of its own: the record
@@ -139,7 +140,7 @@ def transform(
     """Read ``names[0]`` from ``source``, let ``write`` make ``names[1]`` of it, save that to ``output``.
 
     With ``selects``, what is too long for the model is condensed where it has several sentences. ``settings``
-    are all that ``write`` depends on besides the model; where they change, earlier work is of no use.
+    are all that ``write`` depends on besides the model; where they change, it is another job.
     """
     processes = Processes.of_launch()
     _check_output(source, output, rejects, processes)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,11 +21,14 @@ from filelock import FileLock, Timeout
 from textae.data import remote
 from textae.data.corpus import expand_sources
 from textae.errors import InputError
-from textae.inference.places import Place
+from textae.inference.places import Place, writing
 from textae.inference.rows import Row
 
 logger = logging.getLogger(__name__)
 JOB = "job.json"
+# What ends the name of a file that tells of a part of the result that it is written.
+DONE = ".done"
+_KEY = re.compile(r"[0-9a-f]{12}")
 # So many bytes at either end of a file tell it from another, with its size.
 ENDS = 2**16
 # Seconds between two looks at what other processes have done.
@@ -107,57 +111,92 @@ def describe_source(source: str) -> list[dict[str, Any]]:
 class Job:
     """Segments in a folder, of which several processes write some each.
 
+    All jobs of one result have a folder each in one place, so that what one left unfinished is still there
+    when another has been done. One of them is at work at a time.
+
     Args:
-        place: the folder.
-        about: everything that the segments depend on; segments of another job are not used.
+        jobs: the place of all jobs of the result.
+        about: everything that the segments depend on; segments of another job are not used. With an entry
+            ``once`` the job cannot be continued, as nobody can tell whether its input comes again.
         processes: who this is.
     """
 
-    def __init__(self, place: Place, about: dict[str, Any], processes: Processes):
-        self.place, self.processes = place, processes
+    def __init__(self, jobs: Place, about: dict[str, Any], processes: Processes):
+        self.jobs, self.processes = jobs, processes
         self.about = json.loads(json.dumps(about, default=str))
+        self.place = Place(jobs.show(_key(self.about)))
 
     @contextmanager
     def begun(self) -> Iterator[None]:
-        """Within, the folder is this job's: what another one left is removed, what this one left is kept.
+        """Within, no other job of the result is at work; what this one left before is kept.
 
         Raises:
-            InputError: if the folder cannot be written, or another program is at work in it.
+            InputError: if the folder cannot be written, or another program is at work on the result.
         """
         with ExitStack() as stack:
-            if self.processes.index == 0:
-                known = self._known()
-                if known is not None and known != self.about:
-                    logger.info("%s is of another model, input or setting and starts anew.", self.place.root)
-                    self.place.remove_all()
-                if known != self.about:
-                    with self.place.new(JOB) as stream:
-                        stream.write(json.dumps(self.about, indent=2).encode("utf-8"))
-            else:
-                self._wait(lambda: self._known() == self.about)
-            if self.place.system is None:
+            if self.jobs.system is None:
                 stack.enter_context(self._alone())
+            if self.processes.index == 0:
+                self._begin()
+            else:
+                self._wait(lambda: _read_about(self.place) == self.about)
             yield
+
+    def _begin(self) -> None:
+        for place in self.others():
+            about = _read_about(place)
+            if not about or "once" in about:
+                place.remove_all()  # nobody can continue it
+        known = _read_about(self.place)
+        if known == self.about:
+            return
+        if known is not None:
+            self.place.remove_all()
+        if others := self.others():
+            logger.info(
+                "Beginning anew: the unfinished work in %s is of another model, input or setting.",
+                listed(others),
+            )
+        with self.place.new(JOB) as stream:
+            stream.write(json.dumps(self.about, indent=2).encode("utf-8"))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        lock = FileLock(self.place.path(f"process-{self.processes.index}.lock"), blocking=False)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise InputError(
-                f"{self.place.root}: another process is writing this result; wait for it, or name another "
-                "output."
-            ) from error
+        lock = FileLock(self.jobs.path(f"process-{self.processes.index}.lock"), blocking=False)
+        with writing(self.jobs.root):
+            os.makedirs(self.jobs.inner, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise InputError(
+                    f"{self.jobs.root}: another process is writing this result; wait for it, or name another "
+                    "output."
+                ) from error
         with lock:
             yield
 
-    def _known(self) -> Any:
-        data = self.place.read(JOB)
-        try:
-            return None if data is None else json.loads(data)
-        except (ValueError, RecursionError):
-            return {}  # damaged: of no job
+    @property
+    def can_continue(self) -> bool:
+        """Whether the same call made again is the same job."""
+        return "once" not in self.about
+
+    def remove(self) -> None:
+        """Remove what the job has left; with the last job goes the place of all of them."""
+        self.place.remove_all()
+        if not self.others():
+            self.jobs.remove_all()
+
+    def others(self) -> list[Place]:
+        """Folders that other jobs of the same result have left."""
+        places = [Place(self.jobs.show(name)) for name in self.jobs.names() if _KEY.fullmatch(name)]
+        return [place for place in places if place.root != self.place.root]
+
+    def take_result(self) -> None:
+        """Call before parts of the result are written: other jobs forget which of them they had written."""
+        for place in self.others():
+            for name in place.names():
+                if name.endswith(DONE):
+                    place.remove(name)
 
     # Segments ------------------------------------------------------------------------------------
 
@@ -195,7 +234,7 @@ class Job:
 
     def finished(self, name: str) -> dict[str, Any] | None:
         """What was told of a part of the result when it was written."""
-        data = self.place.read(f"{name}.done")
+        data = self.place.read(f"{name}{DONE}")
         try:
             return None if data is None else dict(json.loads(data))
         except (ValueError, TypeError):
@@ -203,7 +242,7 @@ class Job:
 
     def finish(self, name: str, about: dict[str, Any]) -> None:
         """Tell that a part of the result is written."""
-        with self.place.new(f"{name}.done") as stream:
+        with self.place.new(f"{name}{DONE}") as stream:
             stream.write(json.dumps(about).encode("utf-8"))
 
     def wait_for_part(self, name: str) -> dict[str, Any]:
@@ -223,3 +262,23 @@ class Job:
 
 def _segment(number: int) -> str:
     return f"segment-{number:08d}"
+
+
+def _key(about: dict[str, Any]) -> str:
+    """Short name of a job, the same whenever everything that its segments depend on is the same."""
+    text = json.dumps(about, sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+
+def _read_about(place: Place) -> dict[str, Any] | None:
+    """What the job in this folder depends on; None where there is none, and nothing if it is damaged."""
+    data = place.read(JOB)
+    try:
+        return None if data is None else dict(json.loads(data))
+    except (ValueError, TypeError, RecursionError):
+        return {}
+
+
+def listed(places: list[Place]) -> str:
+    """Their names, with commas."""
+    return ", ".join(place.root for place in places)

@@ -108,7 +108,11 @@ class Place:
     def names(self) -> list[str]:
         """Of what is in the folder."""
         if self.system is None:
-            return sorted(os.listdir(self.inner)) if os.path.isdir(self.inner) else []
+            try:
+                return sorted(os.listdir(self.inner))
+            except FileNotFoundError:
+                return []
+        self.system.invalidate_cache()
         if not self.system.exists(self.inner):
             return []
         return sorted(str(path).rsplit("/", 1)[-1] for path in self.system.ls(self.inner, detail=False))
@@ -124,9 +128,9 @@ class Place:
         return self.path(f".{short}.tmp")
 
     def remove(self, name: str) -> None:
-        """Remove a file that may be there."""
+        """Remove a file that may be there, and that another process may be removing."""
         if self.exists(name):
-            with writing(self.show(name)):
+            with writing(self.show(name)), suppress(FileNotFoundError):
                 os.unlink(self.path(name)) if self.system is None else self.system.rm_file(self.path(name))
 
     def remove_all(self) -> None:

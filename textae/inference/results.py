@@ -16,7 +16,7 @@ from textae import __version__
 from textae.data import remote
 from textae.data.formats import WRITTEN_FORMATS, Record, file_format
 from textae.errors import InputError
-from textae.inference.job import Job, Processes, Segment
+from textae.inference.job import Job, Processes, Segment, listed
 from textae.inference.places import Place
 from textae.inference.rows import row_writer
 from textae.inference.window import Window
@@ -87,18 +87,25 @@ class Result:
                 total = self._segments(job, window, records)
                 if total == 0:
                     raise InputError(f"{source} holds no records: give at least one")
+                job.take_result()
                 parts = [self._join(job, index, total, field) for index in self._own()]
                 if self.processes.index > 0:
                     return parts[0]["counts"] if parts else {}
-                parts = [job.wait_for_part(self._part(index)) for index in range(self.parts)]
+                parts = [job.wait_for_part(self._mark(index)) for index in range(self.parts)]
                 counts = _sum(part["counts"] for part in parts)
                 self._write_rejects(job, total)
                 if self.folder:
                     self._write_manifest(job, parts, counts)
             except BaseException:
-                self._keep_or_remove()
+                self._keep_or_remove(job)
                 raise
-        self.work.remove_all()
+            job.remove()
+            if others := job.others():
+                logger.info(
+                    "Unfinished work of another model, input or setting stays in %s: the command that began "
+                    "it goes on from there; delete it if that is not wanted.",
+                    listed(others),
+                )
         return counts
 
     # Segments ------------------------------------------------------------------------------------
@@ -118,16 +125,16 @@ class Result:
             logger.info("%s: %s records had been done before.", self.output, f"{resumed:,}")
         return number + 1
 
-    def _keep_or_remove(self) -> None:
-        """Say where finished work is kept; without any there is nothing to keep."""
+    def _keep_or_remove(self, job: Job) -> None:
+        """Say where finished work is kept; without any that can be continued there is nothing to keep."""
         if self.processes.index > 0:
             return
-        if self.work.exists("segment-00000000"):
+        if job.can_continue and job.place.exists("segment-00000000"):
             logger.warning(
-                "What was done is kept in %s; the same command goes on from there.", self.work.root
+                "What was done is kept in %s; the same command goes on from there.", job.place.root
             )
         else:
-            self.work.remove_all()
+            job.remove()
 
     # Joining -------------------------------------------------------------------------------------
 
@@ -139,14 +146,18 @@ class Result:
     def _part(self, index: int, kind: str = "part") -> str:
         return f"{kind}-{index:05d}-of-{self.parts:05d}"
 
+    def _mark(self, index: int) -> str:
+        """Under which a part is told to be written, which one of another format is not."""
+        return f"{self._part(index)}{self.suffix}"
+
     def _range(self, index: int, total: int) -> range:
         """Segments of a part: those of all parts, one after the other, are all segments in their order."""
         return range(total * index // self.parts, total * (index + 1) // self.parts)
 
     def _join(self, job: Job, index: int, total: int, field: str) -> dict[str, Any]:
-        part = self._part(index)
-        name = f"{part}{self.suffix}" if self.folder else self.name
-        done = job.finished(part)
+        mark = self._mark(index)
+        name = mark if self.folder else self.name
+        done = job.finished(mark)
         if done is not None and self.place.exists(name):
             return done
         counts: dict[str, int] = {}
@@ -164,7 +175,7 @@ class Result:
         if self.folder:
             with self.place.new(f"{self._part(index, 'rejects')}.jsonl") as stream:
                 stream.write(_lines(told))
-        job.finish(part, about)
+        job.finish(mark, about)
         return about
 
     @staticmethod

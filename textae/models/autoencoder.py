@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from textae.config import AutoencoderConfig
 from textae.data.normalization import normalize
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import count_words, join_words, split_words
 from textae.errors import InputError
+from textae.model_config import AutoencoderConfig
 from textae.models.backbone import Backbone, build_network, check_positions, positions_for
 from textae.models.base import Autoencoder, evaluating
 from textae.models.constraints import Decoding, Lengths

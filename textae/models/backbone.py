@@ -22,9 +22,9 @@ from transformers import (
 )
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from textae.config import NetworkConfig
 from textae.data.tokenizer import Vocabulary
 from textae.errors import InputError, nearest, reason
+from textae.model_config import NetworkConfig
 from textae.models.precision import at_least_float32
 
 # Special tokens around a text, a start token, a length hint, and what some families add to a position.

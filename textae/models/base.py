@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from textae.config import AutoencoderConfig
 from textae.data.batches import TokenBatch, pad_rows
 from textae.data.long_documents import condense
 from textae.data.normalization import normalize
 from textae.data.tokenizer import Vocabulary, load_vocabulary
 from textae.errors import InputError, reason
+from textae.model_config import AutoencoderConfig
 from textae.models.backbone import network_from_dict
 from textae.models.engines.writer import one_thread
 from textae.models.generation import check

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from textae.config import AutoencoderConfig
 from textae.data.batches import TokenBatch
 from textae.data.tokenizer import Vocabulary
 from textae.errors import InputError
+from textae.model_config import AutoencoderConfig
 from textae.models.backbone import Backbone, build_network, check_positions, positions_for
 from textae.models.base import Autoencoder, evaluating
 from textae.models.chunks import in_chunks

@@ -1,6 +1,6 @@
 """The README.md of a saved model whose code is numbers."""
 
-from textae.config import AutoencoderConfig
+from textae.model_config import AutoencoderConfig
 from textae.models.model_card import LONG, normalization_words, results_section
 
 _CARD = """---

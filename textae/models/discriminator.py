@@ -5,8 +5,8 @@ import math
 import torch
 from torch import nn
 
-from textae.config import DiscriminatorConfig
 from textae.data.batches import TokenBatch
+from textae.model_config import DiscriminatorConfig
 from textae.models.precision import at_least_float32
 
 # Bounds of the log-odds that anything is paid for: they keep one outlier from ruling.

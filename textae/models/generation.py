@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from textae.config import AutoencoderConfig
 from textae.data.words import share_of_words
 from textae.errors import InputError
+from textae.model_config import AutoencoderConfig
 from textae.models.backbone import EXTRA_POSITIONS
 from textae.models.constraints import UNBOUNDED, Decoding, Lengths
 

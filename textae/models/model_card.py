@@ -1,6 +1,6 @@
 """The README.md of a saved model."""
 
-from textae.config import AutoencoderConfig
+from textae.model_config import AutoencoderConfig
 
 _CARD = """---
 library_name: textae

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from textae.config import DecodingConfig
 from textae.errors import InputError
+from textae.model_config import DecodingConfig
 from textae.models.constraints import Decoding, Lengths
 from textae.models.decoding import Candidate, pad_texts
 from textae.models.discriminator import log_odds

@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from textae.config import AutoencoderConfig
 from textae.errors import InputError, reason
+from textae.model_config import AutoencoderConfig
 from textae.models.untrusted import check_network, find_pickles, read_json, refuse_code, typed
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from textae.config import NetworkConfig
 from textae.data.batches import TokenBatch
 from textae.data.tokenizer import Vocabulary
+from textae.model_config import NetworkConfig
 from textae.models.backbone import Backbone
 from textae.models.chunks import in_chunks
 from textae.models.copying import (

@@ -4,9 +4,10 @@ import random
 
 import torch
 
-from textae.config import LengthConfig, TrainingConfig
+from textae.config import TrainingConfig
 from textae.data.tokenizer import Vocabulary
 from textae.data.words import count_words
+from textae.model_config import LengthConfig
 
 UNLEARNED = (
     "No human sentence has %s words, so warm-up does not teach such lengths, which uniform length_sampling "

@@ -11,10 +11,11 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from textae.allocator import keep_freed_memory
-from textae.config import AutoencoderConfig, TrainingConfig
+from textae.config import TrainingConfig
 from textae.data.corpus import Pair, read_texts
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
 from textae.manifest import require_whole
+from textae.model_config import AutoencoderConfig
 from textae.models.base import Autoencoder
 from textae.settings import save_config
 from textae.training.checkpoint import (

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from textae.config import CodeConfig
+from textae.model_config import CodeConfig
 from textae.models.codes.code import Code
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from textae.config import CodeConfig
 from textae.errors import InputError
+from textae.model_config import CodeConfig
 from textae.models.codes.pooling import Pooling, Unfolding
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from textae.config import CodeConfig
 from textae.errors import InputError
+from textae.model_config import CodeConfig
 from textae.models.codes.code import Circumstances, Code, Coded
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from textae.config import CodeConfig
+from textae.model_config import CodeConfig
 from textae.models.codes.code import Circumstances, Code, Coded
 
 if TYPE_CHECKING:
