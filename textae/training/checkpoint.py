@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 
@@ -23,6 +23,7 @@ from textae.training.metrics import logger
 from textae.training.sharding import piece_like
 
 STATE = "state.json"
+MOMENTS = "optimizer.safetensors"
 KEPT = "kept.safetensors"
 START_AGAIN = "start again without --resume."
 
@@ -100,14 +101,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         load_model(model, str(folder / "model.safetensors"))
         current = optimizer.state_dict()
-        tensors = load_file(str(folder / "optimizer.safetensors"))
-        moments = _unflatten(tensors, state.pop("optimizer"))
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        for index, values in moments.items():
-            for name, value in values.items():
-                if isinstance(value, torch.Tensor) and index < len(parameters):
-                    values[name] = piece_like(value, parameters[index])
-        current["state"] = moments
+        current["state"] = _load_moments(folder / MOMENTS, state.pop("optimizer"), optimizer)
         optimizer.load_state_dict(current)
         _check_optimizer(optimizer)
     except Exception as error:  # safetensors raises several kinds for damaged files
@@ -164,6 +158,20 @@ def load_kept(folder: Path) -> dict[str, torch.Tensor] | None:
         return load_file(str(file))
     except Exception as error:  # safetensors raises several kinds for damaged files
         raise InputError(f"{file}: these weights are damaged; resume from another checkpoint.") from error
+
+
+def _load_moments(
+    file: Path, scalars: dict[str, float], optimizer: torch.optim.Optimizer
+) -> dict[int, dict[str, Any]]:
+    """What the optimizer had, cut as its parameters are; no process ever has more than one of them whole."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    tensors = {}
+    with safe_open(str(file), framework="pt") as stored:
+        for key in stored.keys():  # noqa: SIM118
+            index = int(key.split(".", 1)[0])
+            value = stored.get_tensor(key)
+            tensors[key] = piece_like(value, parameters[index]) if index < len(parameters) else value
+    return _unflatten(tensors, scalars)
 
 
 def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
