@@ -2,7 +2,8 @@
 
     torchrun --nproc_per_node 2 sharded.py --config ...
 
-With ``MEMORY`` set to a file name, each process writes what it holds at the end there, as JSON.
+With ``MEMORY`` set to a file name, each process writes what it holds at the end there, as JSON. With
+``RETURNED=1`` freed memory is given back in every mode, as it is in sharded training.
 """
 
 import json
@@ -16,6 +17,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch.distributed.tensor import DTensor
 
+from textae.allocator import return_freed_memory
 from textae.cli import main
 from textae.training import loop
 
@@ -60,6 +62,8 @@ def run():
     """Train, and tell what is held."""
     if os.environ.get("SHARDED") == "1":
         loop.Accelerator = ShardedAccelerator
+    if os.environ.get("RETURNED") == "1":
+        loop.keep_freed_memory = return_freed_memory
     finish = loop.Training._finish
 
     def told(self):

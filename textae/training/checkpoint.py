@@ -21,6 +21,7 @@ from textae.errors import InputError, reason
 from textae.manifest import MANIFEST, check_manifest, require_whole, synchronize, write_manifest
 from textae.training.metrics import logger
 from textae.training.sharding import piece_like
+from textae.training.tensor_file import write_tensors
 
 STATE = "state.json"
 MOMENTS = "optimizer.safetensors"
@@ -37,6 +38,7 @@ def save_checkpoint(
 ) -> None:
     """Write networks, the optimizer's moments and ``state`` to ``folder``; it appears whole or not at all.
 
+    Moments may lie in pieces: every other process is in :func:`help_saving` meanwhile.
     ``kept`` are weights to which the run may go back, if there are any.
     Every process calls :func:`save_random_state` on its own.
 
@@ -49,7 +51,7 @@ def save_checkpoint(
         temporary.mkdir(parents=True)
         save_model(model, str(temporary / "model.safetensors"))
         tensors, scalars = _flatten(moments)
-        save_file(tensors, str(temporary / "optimizer.safetensors"))
+        write_tensors(tensors, temporary / MOMENTS)
         if kept is not None:
             save_file(kept, str(temporary / KEPT))
         (temporary / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
@@ -145,6 +147,11 @@ def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
                 raise ValueError("the optimizer's state does not fit the weights")
 
 
+def help_saving(moments: dict[int, dict[str, Any]]) -> None:
+    """In a process that saves nothing: give its pieces to the one that is in :func:`save_checkpoint`."""
+    write_tensors(_flatten(moments)[0], None)
+
+
 def load_kept(folder: Path) -> dict[str, torch.Tensor] | None:
     """The weights to which a run may go back, or None.
 
@@ -168,9 +175,9 @@ def _load_moments(
     tensors = {}
     with safe_open(str(file), framework="pt") as stored:
         for key in stored.keys():  # noqa: SIM118
-            index = int(key.split(".", 1)[0])
-            value = stored.get_tensor(key)
-            tensors[key] = piece_like(value, parameters[index]) if index < len(parameters) else value
+            value, (index, _) = stored.get_tensor(key), key.split(".", 1)
+            known = parameters[int(index) : int(index) + 1]
+            tensors[key] = piece_like(value, known[0]) if known else value
     return _unflatten(tensors, scalars)
 
 
@@ -179,7 +186,7 @@ def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor],
     for index, values in state.items():
         for name, value in values.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+                tensors[f"{index}.{name}"] = value
             else:
                 scalars[f"{index}.{name}"] = value
     return tensors, scalars

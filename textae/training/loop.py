@@ -20,6 +20,7 @@ from textae.settings import save_config
 from textae.training.checkpoint import (
     START_AGAIN,
     find_checkpoint,
+    help_saving,
     load_checkpoint,
     load_random_state,
     remove_later_checkpoints,
@@ -42,7 +43,6 @@ from textae.training.sharding import (
     check_supported,
     is_sharded,
     put_weights,
-    whole_moments,
     whole_tensor,
 )
 from textae.training.skipping import SkippedSteps, split_finite
@@ -292,10 +292,12 @@ class Training(Subject):
         folder = self.checkpoint_folder / f"step-{self.step:06d}"
         save_random_state(folder / f"random-{self.accelerator.process_index}.safetensors")
         self.accelerator.wait_for_everyone()
-        moments = whole_moments(self.optimizer.optimizer, keep=self.is_main)
+        moments = self.optimizer.optimizer.state_dict()["state"]
         with self.whole() as model:
             if self.is_main:
                 self._write_checkpoint(folder, model, moments)
+            elif is_sharded(self.accelerator):
+                help_saving(moments)
         self.accelerator.wait_for_everyone()
 
     def _write_checkpoint(self, folder: Path, model: Any, moments: dict[int, dict[str, Any]]) -> None:

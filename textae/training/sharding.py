@@ -55,22 +55,6 @@ def piece_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None).clone()
 
 
-def whole_moments(optimizer: torch.optim.Optimizer, keep: bool) -> dict[int, dict[str, Any]]:
-    """The optimizer's state with whole tensors, in CPU memory; every process calls it.
-
-    Args:
-        optimizer: whose state may be sharded.
-        keep: whether this process wants it; others help to gather one tensor after the other and hold none.
-    """
-    found: dict[int, dict[str, Any]] = {}
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            whole = whole_tensor(value).cpu() if isinstance(value, torch.Tensor) else value
-            if keep:
-                found.setdefault(index, {})[name] = whole
-    return found
-
-
 def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Give a model whole weights, of which it keeps what is its own; every process has them all."""
     if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
