@@ -51,8 +51,7 @@ def piece_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     if not isinstance(like, DTensor) or value.shape != like.shape:
         return value
     value = value.to(like.device)
-    # A copy, for a view would keep the whole of it in memory.
-    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None).clone()
+    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
 
 
 def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
