@@ -35,13 +35,17 @@ class ShardedAccelerator(accelerate.Accelerator):
         AcceleratorState._shared_state["fsdp_plugin"] = plugin
 
 
+def local(tensor):
+    """Bytes of a tensor, or of this process's piece of it."""
+    tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.numel() * tensor.element_size()
+
+
 def held(training):
-    """Bytes of parameters, gradients and moments that this process holds, and its peak resident size."""
+    """Bytes of parameters, gradients and moments that this process holds, and its peak resident size.
 
-    def local(tensor):
-        tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-        return tensor.numel() * tensor.element_size()
-
+    Gradients are those of the last step, after which they are dropped.
+    """
     parameters = list(training.module.parameters())
     moments = [
         value
@@ -52,7 +56,7 @@ def held(training):
     return {
         "processes": training.accelerator.num_processes,
         "parameters": sum(map(local, parameters)),
-        "gradients": sum(local(p.grad) for p in parameters if p.grad is not None),
+        "gradients": training.gradients,
         "moments": sum(map(local, moments)),
         "peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
@@ -64,7 +68,12 @@ def run():
         loop.Accelerator = ShardedAccelerator
     if os.environ.get("RETURNED") == "1":
         loop.keep_freed_memory = return_freed_memory
-    finish = loop.Training._finish
+    finish, step = loop.Training._finish, loop.Training.train_step
+
+    def stepped(self):
+        result = step(self)
+        self.gradients = sum(local(p.grad) for p in self.module.parameters() if p.grad is not None)
+        return result
 
     def told(self):
         if "MEMORY" in os.environ:
@@ -73,7 +82,7 @@ def run():
                 json.dump(held(self), file)
         return finish(self)
 
-    loop.Training._finish = told
+    loop.Training._finish, loop.Training.train_step = told, stepped
     return main(["train", *sys.argv[1:]])
 
 

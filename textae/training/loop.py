@@ -192,8 +192,6 @@ class Training(Subject):
             InputError: if the memory does not hold one row.
         """
         self.model.train()
-        # Before anything is sampled: the last step's gradients would only take memory.
-        self.optimizer.zero_grad()
         phase, metrics, texts = self._backward()
         for name, part in self.model.parts().items():
             limit = self.config.optimizer.maximum_gradient_norm
@@ -241,6 +239,8 @@ class Training(Subject):
             while self.step < self.total:
                 self.before_step()
                 phase, metrics, texts = self.train_step()
+                # Where the next texts are sampled, scored or saved they would only take memory.
+                self.optimizer.zero_grad()
                 self.metrics.step(self.step, phase, metrics)
                 self.after_step(phase, metrics, texts)
                 if self.step % config.run.sample_every == 0:
@@ -334,7 +334,6 @@ class Training(Subject):
     def _finish(self) -> Path:
         """Save the best model, or the last where nothing chose a best, as the run's result."""
         # Nothing is learned any more, and weights are about to be gathered or loaded.
-        self.optimizer.zero_grad()
         self.optimizer.optimizer.state.clear()
         if self.reduce.any(self.is_main and (self.output / "best").is_dir()):
             if self.is_main:
