@@ -296,7 +296,7 @@ class Training(Subject):
         with self.whole() as model:
             if self.is_main:
                 self._write_checkpoint(folder, model, moments)
-            elif is_sharded(self.accelerator):
+            else:
                 help_saving(moments)
         self.accelerator.wait_for_everyone()
 
