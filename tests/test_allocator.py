@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from textae.allocator import keep_freed_memory
+from textae.allocator import keep_freed_memory, return_freed_memory
 
 
 @pytest.fixture
@@ -52,3 +52,9 @@ def test_linux_without_glibc_is_left_alone(library, monkeypatch):
     assert keep_freed_memory() is False
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
     assert keep_freed_memory() is False
+
+
+def test_freed_memory_is_returned_where_it_is_a_mebibyte_or_more(library):
+    calls, _ = library
+    assert return_freed_memory() is True
+    assert calls == [(-3, 2**20), (-1, 2**20), (-2, 2**17)]

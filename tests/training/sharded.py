@@ -2,7 +2,8 @@
 
     torchrun --nproc_per_node 2 sharded.py --config ...
 
-With ``MEMORY`` set to a file name, each process writes what it holds at the end there, as JSON.
+With ``MEMORY`` set to a file name, each process writes what it holds at the end there, as JSON. With
+``RETURNED=1`` freed memory is given back in every mode, as it is in sharded training.
 """
 
 import json
@@ -16,6 +17,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch.distributed.tensor import DTensor
 
+from textae.allocator import return_freed_memory
 from textae.cli import main
 from textae.training import loop
 
@@ -33,13 +35,17 @@ class ShardedAccelerator(accelerate.Accelerator):
         AcceleratorState._shared_state["fsdp_plugin"] = plugin
 
 
+def local(tensor):
+    """Bytes of a tensor, or of this process's piece of it."""
+    tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.numel() * tensor.element_size()
+
+
 def held(training):
-    """Bytes of parameters, gradients and moments that this process holds, and its peak resident size."""
+    """Bytes of parameters, gradients and moments that this process holds, and its peak resident size.
 
-    def local(tensor):
-        tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-        return tensor.numel() * tensor.element_size()
-
+    Gradients are those of the last step, after which they are dropped.
+    """
     parameters = list(training.module.parameters())
     moments = [
         value
@@ -50,7 +56,7 @@ def held(training):
     return {
         "processes": training.accelerator.num_processes,
         "parameters": sum(map(local, parameters)),
-        "gradients": sum(local(p.grad) for p in parameters if p.grad is not None),
+        "gradients": training.gradients,
         "moments": sum(map(local, moments)),
         "peak": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
@@ -60,7 +66,14 @@ def run():
     """Train, and tell what is held."""
     if os.environ.get("SHARDED") == "1":
         loop.Accelerator = ShardedAccelerator
-    finish = loop.Training._finish
+    if os.environ.get("RETURNED") == "1":
+        loop.keep_freed_memory = return_freed_memory
+    finish, step = loop.Training._finish, loop.Training.train_step
+
+    def stepped(self):
+        result = step(self)
+        self.gradients = sum(local(p.grad) for p in self.module.parameters() if p.grad is not None)
+        return result
 
     def told(self):
         if "MEMORY" in os.environ:
@@ -69,7 +82,7 @@ def run():
                 json.dump(held(self), file)
         return finish(self)
 
-    loop.Training._finish = told
+    loop.Training._finish, loop.Training.train_step = told, stepped
     return main(["train", *sys.argv[1:]])
 
 

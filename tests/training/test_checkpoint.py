@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from textae.errors import InputError
@@ -22,6 +23,7 @@ from textae.training.checkpoint import (
     save_checkpoint,
     save_random_state,
 )
+from textae.training.tensor_file import write_tensors
 
 
 def trained(seed, steps=2):
@@ -79,7 +81,7 @@ def test_an_interrupted_save_leaves_the_old_checkpoint_and_no_half_one(tmp_path,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save_file", interrupted)
+        patch.setattr(checkpoint, "write_tensors", interrupted)
         for folder in (new, old):
             with pytest.raises(KeyboardInterrupt):
                 save_checkpoint(folder, network, moments(optimizer), {"step": 4})
@@ -238,7 +240,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path, monkeyp
         with open("/dev/full", "wb", buffering=0) as file:
             file.write(b"x")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "write_tensors", full)
     with pytest.raises(
         InputError, match=r"cannot be written \(no space left on device\); make room there and"
     ):
@@ -268,3 +270,16 @@ def test_later_checkpoints_are_dropped(tmp_path):
     make(tmp_path, 1, 2, 3)
     remove_later_checkpoints(tmp_path, 2)
     assert names(tmp_path) == ["step-000001", "step-000002"]
+
+
+def test_tensors_are_written_one_by_one_as_safetensors_itself_writes_them(tmp_path):
+    tensors = {
+        "10.step": torch.tensor(3.0),
+        "2.exp_avg": torch.randn(3, 5).T,
+        "2.half": torch.randn(3).bfloat16(),
+        "9.count": torch.arange(4),
+        "a": torch.zeros(0, 2),
+    }
+    write_tensors(tensors, tmp_path / "ours")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, str(tmp_path / "theirs"))
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()

@@ -136,6 +136,35 @@ def test_a_code_of_numbers_is_learned_by_sharded_networks_too(tmp_path, make_rec
         assert other == pytest.approx(one, abs=TOLERANCE)
 
 
+@pytest.mark.slow
+def test_what_each_process_holds_byte_by_byte(tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", "--standalone"]
+    command = [
+        sys.executable,
+        *launcher,
+        str(LAUNCHED.with_name("pieces.py")),
+        str(tmp_path / "held"),
+        str(tmp_path),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for index in range(2):
+        told = json.loads((tmp_path / f"held-{index}.json").read_text(encoding="utf-8"))
+        encoder, whole = told["whole"]["encoder"], sum(told["whole"].values())
+        assert encoder == 4 * (64 * 32 + 2 * 64)
+        # The skeleton adds nothing to the model, and of the model a half is left.
+        assert told["built"] == told["with skeleton"] == whole
+        assert told["sharded"] == whole / 2
+        assert told["before"] == told["after rollout"] == told["after"] == 0
+        assert told["rollout"] == told["reference whole"] == encoder
+        assert told["reference"] == told["reference from a file"] == encoder / 2
+        assert told["reference unchanged"]
+        # The process that neither scores nor saves only helps.
+        assert told["scoring"] == (whole if index == 0 else 0)
+        assert told["moments"] == 2 * whole / 2
+
+
 @pytest.mark.parametrize("kind", ["DEEPSPEED", "MEGATRON_LM", "FSDP"])
 def test_what_is_not_supported_is_told(kind):
     accelerator = SimpleNamespace(distributed_type=getattr(DistributedType, kind), is_fsdp2=False)

@@ -8,7 +8,9 @@ import torch
 from textae.data.batches import Example, TokenBatch, join_rows, pad_rows
 from textae.data.words import count_words
 from textae.models.autoencoder import TextAutoencoder
+from textae.models.base import evaluating
 from textae.models.decoding import Decoding, decode
+from textae.models.encoder import Encoder
 from textae.models.inputs import AutoencoderInputs, AutoencoderOutputs
 from textae.training.advantage import (
     center,
@@ -75,10 +77,11 @@ class AdversarialStep(Estimator):
         generator = torch.Generator().manual_seed(config.run.seed * 1_000_003 + step)
         uniforms = torch.rand(len(documents) * samples, limits.maximum_tokens, 2, generator=generator)
         uniforms = uniforms[rows.start * samples : rows.stop * samples].to(device)
-        summaries = model.encoder.rollout(sources, hints.repeat_interleave(samples), uniforms)
         group = samples
-        if config.adversarial.baseline == "self_critical":
-            summaries, group = self._append_greedy(model, sources, hints, summaries), samples + 1
+        with self.whole("encoder", model.encoder) as encoder:
+            summaries = encoder.rollout(sources, hints.repeat_interleave(samples), uniforms)
+            if config.adversarial.baseline == "self_critical":
+                summaries, group = self._append_greedy(encoder, sources, hints, summaries), samples + 1
         hints = hints.repeat_interleave(group)
         token_rows = summaries.rows()
         texts = vocabulary.decode(token_rows)
@@ -123,18 +126,17 @@ class AdversarialStep(Estimator):
             return None
         rows = [self.vocabulary.as_source([])] * len(documents.ids)
         nothing = pad_rows(rows, self.vocabulary.pad, documents.ids.device)
-        return model.reconstructor.document_log_probabilities(nothing, documents)
+        with self.whole("reconstructor", model.reconstructor) as reconstructor:
+            return reconstructor.document_log_probabilities(nothing, documents)
 
     @torch.no_grad()
     def _fluency(self, model: TextAutoencoder, summaries: TokenBatch) -> torch.Tensor | None:
-        reader = model.discriminator
-        if reader.predict is None or self.config.adversarial.rewards.fluency.weight == 0:
+        own = model.discriminator
+        if own.predict is None or self.config.adversarial.rewards.fluency.weight == 0:
             return None
         # Dropout would be noise in a reward. (The reader's scores have it: it learns from the same pass.)
-        training = reader.training
-        fluency = reader.eval().fluency(summaries)
-        reader.train(training)
-        return fluency
+        with self.whole("discriminator", own) as reader, evaluating(reader):
+            return reader.fluency(summaries)
 
     def _learned(self, rows: int, group: int, device: torch.device) -> torch.Tensor | None:
         """The rows from which the reconstructor learns; None for all of them."""
@@ -145,10 +147,10 @@ class AdversarialStep(Estimator):
         return torch.arange(rows, device=device) % group < samples
 
     def _append_greedy(
-        self, model: TextAutoencoder, sources: TokenBatch, hints: torch.Tensor, summaries: TokenBatch
+        self, encoder: Encoder, sources: TokenBatch, hints: torch.Tensor, summaries: TokenBatch
     ) -> TokenBatch:
         limit = self.config.length.maximum_tokens
-        rows = decode(model.encoder, model.encoder.read(sources), hints, self.vocabulary, Decoding(limit))
+        rows = decode(encoder, encoder.read(sources), hints, self.vocabulary, Decoding(limit))
         ended = [[*row, self.vocabulary.end] if len(row) < limit else row for row in rows]
         greedy = pad_rows(ended, self.vocabulary.pad, summaries.ids.device)
         joined = join_rows(summaries, greedy, self.vocabulary.pad)
@@ -164,9 +166,10 @@ class AdversarialStep(Estimator):
         """Gather what the rewards look at, all of it detached."""
         inputs = sampled.inputs
         target = inputs.encoder_target
-        reference, _ = self.reference.distribution_of(
-            inputs.encoder_source, target, inputs.hints, rows_at_once=inputs.rows_at_once
-        )
+        with self.whole("encoder", self.reference) as warm:
+            reference, _ = warm.distribution_of(
+                inputs.encoder_source, target, inputs.hints, rows_at_once=inputs.rows_at_once
+            )
         words = torch.tensor([count_words(text) for text in sampled.texts], device=target.ids.device)
         scores = outputs.scores[sampled.real :, : target.ids.shape[1]][: len(target.ids)]
         restored, group = outputs.document_log_probabilities.detach(), sampled.group

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import nn
 
@@ -21,8 +21,10 @@ from textae.errors import InputError, reason
 from textae.manifest import MANIFEST, check_manifest, require_whole, synchronize, write_manifest
 from textae.training.metrics import logger
 from textae.training.sharding import piece_like
+from textae.training.tensor_file import write_tensors
 
 STATE = "state.json"
+MOMENTS = "optimizer.safetensors"
 KEPT = "kept.safetensors"
 START_AGAIN = "start again without --resume."
 
@@ -36,6 +38,7 @@ def save_checkpoint(
 ) -> None:
     """Write networks, the optimizer's moments and ``state`` to ``folder``; it appears whole or not at all.
 
+    Moments may lie in pieces: every other process is in :func:`help_saving` meanwhile.
     ``kept`` are weights to which the run may go back, if there are any.
     Every process calls :func:`save_random_state` on its own.
 
@@ -48,7 +51,7 @@ def save_checkpoint(
         temporary.mkdir(parents=True)
         save_model(model, str(temporary / "model.safetensors"))
         tensors, scalars = _flatten(moments)
-        save_file(tensors, str(temporary / "optimizer.safetensors"))
+        write_tensors(tensors, temporary / MOMENTS)
         if kept is not None:
             save_file(kept, str(temporary / KEPT))
         (temporary / STATE).write_text(json.dumps({**state, "optimizer": scalars}), encoding="utf-8")
@@ -100,14 +103,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         load_model(model, str(folder / "model.safetensors"))
         current = optimizer.state_dict()
-        tensors = load_file(str(folder / "optimizer.safetensors"))
-        moments = _unflatten(tensors, state.pop("optimizer"))
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        for index, values in moments.items():
-            for name, value in values.items():
-                if isinstance(value, torch.Tensor) and index < len(parameters):
-                    values[name] = piece_like(value, parameters[index])
-        current["state"] = moments
+        current["state"] = _load_moments(folder / MOMENTS, state.pop("optimizer"), optimizer)
         optimizer.load_state_dict(current)
         _check_optimizer(optimizer)
     except Exception as error:  # safetensors raises several kinds for damaged files
@@ -151,6 +147,11 @@ def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
                 raise ValueError("the optimizer's state does not fit the weights")
 
 
+def help_saving(moments: dict[int, dict[str, Any]]) -> None:
+    """In a process that saves nothing: give its pieces to the one that is in :func:`save_checkpoint`."""
+    write_tensors(_flatten(moments)[0], None)
+
+
 def load_kept(folder: Path) -> dict[str, torch.Tensor] | None:
     """The weights to which a run may go back, or None.
 
@@ -166,12 +167,26 @@ def load_kept(folder: Path) -> dict[str, torch.Tensor] | None:
         raise InputError(f"{file}: these weights are damaged; resume from another checkpoint.") from error
 
 
+def _load_moments(
+    file: Path, scalars: dict[str, float], optimizer: torch.optim.Optimizer
+) -> dict[int, dict[str, Any]]:
+    """What the optimizer had, cut as its parameters are; no process ever has more than one of them whole."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    tensors = {}
+    with safe_open(str(file), framework="pt") as stored:
+        for key in stored.keys():  # noqa: SIM118
+            value, (index, _) = stored.get_tensor(key), key.split(".", 1)
+            known = parameters[int(index) : int(index) + 1]
+            tensors[key] = piece_like(value, known[0]) if known else value
+    return _unflatten(tensors, scalars)
+
+
 def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     tensors, scalars = {}, {}
     for index, values in state.items():
         for name, value in values.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+                tensors[f"{index}.{name}"] = value
             else:
                 scalars[f"{index}.{name}"] = value
     return tensors, scalars

@@ -1,6 +1,8 @@
 """What all estimators of the encoder's gradient share: what is asked of it, what is told of its summaries."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,14 @@ from textae.training.reduce import Reduce
 from textae.training.reward_models import RewardModels
 from textae.training.rewards import Rollout
 from textae.training.warmup import ending_loss, language_loss
+
+# A network's name in the model, and it; within, it has all of its weights.
+Whole = Callable[[str, Any], AbstractContextManager[Any]]
+
+
+def as_it_is(name: str, network: Any) -> AbstractContextManager[Any]:
+    """Of networks that are whole anyway."""
+    return nullcontext(network)
 
 
 @dataclass
@@ -58,6 +68,8 @@ class Estimator(ABC):
         token_weights: (V,) weight of each token in the reconstruction reward.
         reduce: sums over processes.
         reward_models: what rewards need besides.
+        whole: gives the reference, or a network of the model, with all of its weights while it is in use:
+            both may lie in pieces on several processes.
     """
 
     takes_rows_at_once = True  # whether the module can take a batch a part of its rows at a time
@@ -70,10 +82,11 @@ class Estimator(ABC):
         token_weights: torch.Tensor,
         reduce: Reduce,
         reward_models: RewardModels | None = None,
+        whole: Whole = as_it_is,
     ):
         self.config, self.vocabulary, self.token_weights = config, vocabulary, token_weights
         self.reference, self.reduce = reference.eval().requires_grad_(False), reduce
-        self.reward_models = reward_models or RewardModels()
+        self.reward_models, self.whole = reward_models or RewardModels(), whole
 
     @abstractmethod
     def sample(

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from textae.training.sharding import whole_tensor
+
 
 @contextmanager
 def interpolated(network: nn.Module, other: nn.Module | None, share: float) -> Iterator[None]:
@@ -17,7 +19,7 @@ def interpolated(network: nn.Module, other: nn.Module | None, share: float) -> I
 
     Args:
         network: the one that learns; it gets its own weights back bit for bit.
-        other: of the same architecture; None changes nothing.
+        other: of the same architecture, perhaps in pieces (every process enters then); None changes nothing.
         share: between 0 and 1.
     """
     if other is None or share == 0:
@@ -26,7 +28,8 @@ def interpolated(network: nn.Module, other: nn.Module | None, share: float) -> I
     own = [parameter.detach().clone() for parameter in network.parameters()]
     with torch.no_grad():
         for parameter, begun in zip(network.parameters(), other.parameters(), strict=True):
-            parameter.lerp_(begun.to(parameter), share)
+            # One whole tensor at a time, where the other's lie in pieces.
+            parameter.lerp_(whole_tensor(begun).to(parameter), share)
     try:
         yield
     finally:

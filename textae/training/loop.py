@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from textae.allocator import keep_freed_memory
+from textae.allocator import keep_freed_memory, return_freed_memory
 from textae.config import TrainingConfig
 from textae.data.corpus import Pair, read_texts
 from textae.data.tokenizer import load_tokenizer, train_tokenizer, vocabulary_of
@@ -21,6 +21,7 @@ from textae.settings import save_config
 from textae.training.checkpoint import (
     START_AGAIN,
     find_checkpoint,
+    help_saving,
     load_checkpoint,
     load_random_state,
     remove_later_checkpoints,
@@ -41,8 +42,8 @@ from textae.training.reduce import Reduce
 from textae.training.sharding import (
     WholeModel,
     check_supported,
+    is_sharded,
     put_weights,
-    whole_moments,
     whole_tensor,
 )
 from textae.training.skipping import SkippedSteps, split_finite
@@ -68,6 +69,8 @@ class Training(Subject):
         self.output = Path(config.run.output)
         self.accelerator = Accelerator(log_with=config.run.trackers or None, project_dir=self.output)
         check_supported(self.accelerator)
+        # Who shards lacks memory rather than time.
+        (return_freed_memory if is_sharded(self.accelerator) else keep_freed_memory)()
         self.is_main = self.accelerator.is_main_process
         self.total = self.steps(config)
         self.checkpoint_folder = self.output / "checkpoints"
@@ -237,6 +240,8 @@ class Training(Subject):
             while self.step < self.total:
                 self.before_step()
                 phase, metrics, texts = self.train_step()
+                # Where the next texts are sampled, scored or saved they would only take memory.
+                self.optimizer.zero_grad()
                 self.metrics.step(self.step, phase, metrics)
                 self.after_step(phase, metrics, texts)
                 if self.step % config.run.sample_every == 0:
@@ -288,10 +293,12 @@ class Training(Subject):
         folder = self.checkpoint_folder / f"step-{self.step:06d}"
         save_random_state(folder / f"random-{self.accelerator.process_index}.safetensors")
         self.accelerator.wait_for_everyone()
-        moments = whole_moments(self.optimizer.optimizer, keep=self.is_main)
+        moments = self.optimizer.optimizer.state_dict()["state"]
         with self.whole() as model:
             if self.is_main:
                 self._write_checkpoint(folder, model, moments)
+            else:
+                help_saving(moments)
         self.accelerator.wait_for_everyone()
 
     def _write_checkpoint(self, folder: Path, model: Any, moments: dict[int, dict[str, Any]]) -> None:
@@ -308,7 +315,7 @@ class Training(Subject):
         self.record.write(self.step)
 
     def _restore(self, checkpoint: Path) -> dict[str, Any]:
-        with self.whole() as model:
+        with self.gathering.of(self.model) as model:
             state = load_checkpoint(checkpoint, model, self.optimizer.optimizer)
             if model is not self.model:
                 put_weights(self.model, model.state_dict())
@@ -327,12 +334,17 @@ class Training(Subject):
 
     def _finish(self) -> Path:
         """Save the best model, or the last where nothing chose a best, as the run's result."""
-        with self.as_result() as model:
+        # Nothing is learned any more, and weights are about to be gathered or loaded.
+        self.optimizer.optimizer.state.clear()
+        if self.reduce.any(self.is_main and (self.output / "best").is_dir()):
             if self.is_main:
-                if (self.output / "best").is_dir():
-                    require_whole(self.output / "best", START_AGAIN)
-                    model = Autoencoder.from_pretrained(self.output / "best", self.accelerator.device)
-                model.save_pretrained(self.output)
+                require_whole(self.output / "best", START_AGAIN)
+                best = Autoencoder.from_pretrained(self.output / "best", self.accelerator.device)
+                best.save_pretrained(self.output)
+        else:
+            with self.as_result() as model:
+                if self.is_main:
+                    model.save_pretrained(self.output)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self.output
@@ -357,7 +369,6 @@ def train(config: TrainingConfig, resume: str | None = None, evaluate: Evaluate 
         DivergenceError: if losses are not finite any more.
         Interrupted: after Ctrl-C or SIGTERM, once everything is saved.
     """
-    keep_freed_memory()
     output = Path(config.run.output)
     state = join_processes()
     earlier = (output / "metrics.jsonl").exists() or (output / "checkpoints").is_dir()

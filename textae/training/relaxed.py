@@ -123,10 +123,8 @@ class RelaxedStep(Estimator):
         assert isinstance(outputs, RelaxedOutputs)
         weights, reduce = self.config.adversarial.rewards, self.reduce
         inputs, summaries = batch.inputs, outputs.summaries
-        with torch.no_grad():
-            reference = self.reference.log_distributions(
-                self.reference.read(inputs.encoder_source), summaries, inputs.hints
-            )
+        with torch.no_grad(), self.whole("encoder", self.reference) as warm:
+            reference = warm.log_distributions(warm.read(inputs.encoder_source), summaries, inputs.hints)
         divergence = (outputs.log_distributions.exp() * (outputs.log_distributions - reference)).sum(dim=-1)
         kl = reduce.mean((divergence * summaries.mask).sum(), summaries.mask.sum())
         kept = inputs.reconstructor_target.mask

@@ -2,11 +2,12 @@
 
 In the forward pass FSDP2 gathers each layer as it comes. Whatever else is asked of a model (sampling,
 scoring, saving) goes through a copy of its modules that holds no weights of its own: they are gathered into
-it once, for as long as they are needed, however many tokens are sampled meanwhile.
+it once, for as long as they are needed, however many tokens are sampled meanwhile. Only what is needed is
+gathered: the one network that samples or judges; the whole model only in the process that scores and saves.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,22 +54,6 @@ def piece_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def whole_moments(optimizer: torch.optim.Optimizer, keep: bool) -> dict[int, dict[str, Any]]:
-    """The optimizer's state with whole tensors, in CPU memory; every process calls it.
-
-    Args:
-        optimizer: whose state may be sharded.
-        keep: whether this process wants it; others help to gather one tensor after the other and hold none.
-    """
-    found: dict[int, dict[str, Any]] = {}
-    for index, values in optimizer.state_dict()["state"].items():
-        for name, value in values.items():
-            whole = whole_tensor(value).cpu() if isinstance(value, torch.Tensor) else value
-            if keep:
-                found.setdefault(index, {})[name] = whole
-    return found
-
-
 def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Give a model whole weights, of which it keeps what is its own; every process has them all."""
     if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
@@ -83,7 +68,7 @@ def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 
 
 class WholeModel:
-    """Gives the whole of a model, which may be sharded.
+    """Gives the whole of a model, or of one of its parts, which may be sharded.
 
     Args:
         accelerator: which says whether it will be.
@@ -93,46 +78,117 @@ class WholeModel:
     def __init__(self, accelerator: Accelerator, model: nn.Module):
         self.skeleton: Any = None
         self.held = 0
-        if accelerator.distributed_type == DistributedType.FSDP:
-            self.skeleton = copy.deepcopy(model).requires_grad_(False).eval()
-            self._empty()
+        if is_sharded(accelerator):
+            self.skeleton = _without_weights(model)
 
     @contextmanager
-    def of(self, model: Any) -> Iterator[Any]:
+    def of(self, model: Any, keep: bool = True) -> Iterator[Any]:
         """Within, a model with all the weights that ``model`` has now: itself, if it is not sharded.
 
         Every process enters, and what a process does to the copy's weights is lost at the end.
+
+        Args:
+            model: what was prepared.
+            keep: whether this process wants the weights; without them it helps to gather one tensor after
+                the other, and what it is given has none (they are on the meta device).
         """
         if self.skeleton is None:
             yield model
             return
-        if self.held == 0:
-            self._fill(model)
+        with self._filled(self.skeleton, model, keep):
+            yield self.skeleton
+
+    @contextmanager
+    def part(self, name: str, network: Any) -> Iterator[Any]:
+        """Within, ``network`` with all of its weights: itself, if the model is not sharded.
+
+        Every process enters.
+
+        Args:
+            name: of the part of the model that has the form of ``network``.
+            network: that part as it was prepared, or pieces of :meth:`frozen`.
+        """
+        if self.skeleton is None:
+            yield network
+            return
+        skeleton = getattr(self.skeleton, name)
+        with self._filled(skeleton, network, keep=True):
+            yield skeleton
+
+    def frozen(self, name: str, network: Any, weights: dict[str, torch.Tensor] | None = None) -> Any:
+        """A copy of a part that nothing trains, in pieces like those of the part.
+
+        Args:
+            name: of the part.
+            network: that part as it was prepared.
+            weights: what the copy is given, whole and the same in every process; those that ``network`` has
+                now if not given.
+        """
+        if self.skeleton is None:
+            made = copy.deepcopy(network).requires_grad_(False)
+        else:
+            made = copy.deepcopy(getattr(self.skeleton, name))
+            _take_over(made, network, torch.clone)
+            for module in made.modules():
+                module._buffers = copy.deepcopy(module._buffers)
+        if weights is not None:
+            put_weights(made, weights)
+        return made
+
+    @contextmanager
+    def _filled(self, skeleton: nn.Module, own: nn.Module, keep: bool) -> Iterator[None]:
+        # One thing at a time: the skeleton of a part is also that of the whole.
+        if self.held:
+            raise RuntimeError("the skeleton already holds weights")
         self.held += 1
         try:
-            yield self.skeleton
+            _take_over(skeleton, own, whole_tensor if keep else _only_gather)
+            yield
         finally:
             self.held -= 1
-            if self.held == 0:
-                self._empty()
+            _empty(skeleton)
 
-    @torch.no_grad()
-    def _fill(self, model: nn.Module) -> None:
-        # One copy of a tensor that several modules share.
-        gathered: dict[int, nn.Parameter] = {}
-        for module, own in zip(self.skeleton.modules(), model.modules(), strict=True):
-            for name, parameter in own._parameters.items():
-                if parameter is not None:
-                    if id(parameter) not in gathered:
-                        whole = whole_tensor(parameter.detach())
-                        gathered[id(parameter)] = nn.Parameter(whole, requires_grad=False)
-                    module._parameters[name] = gathered[id(parameter)]
-            module._buffers.update(own._buffers)
 
-    def _empty(self) -> None:
-        nothing: dict[int, nn.Parameter] = {}
-        for module in self.skeleton.modules():
-            for name, parameter in module._parameters.items():
-                if parameter is not None:
-                    empty = nn.Parameter(parameter.to("meta"), requires_grad=False)
-                    module._parameters[name] = nothing.setdefault(id(parameter), empty)
+def is_sharded(accelerator: Accelerator) -> bool:
+    """Whether models that are prepared will lie in pieces on several processes."""
+    return bool(accelerator.distributed_type == DistributedType.FSDP)
+
+
+def _only_gather(piece: torch.Tensor) -> torch.Tensor:
+    return whole_tensor(piece).to("meta")
+
+
+def _without_weights(model: nn.Module) -> Any:
+    """A copy of the modules, with buffers, whose parameters take no memory; what is shared stays shared."""
+    memo: dict[int, Any] = {
+        id(parameter): nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
+        for parameter in model.parameters()
+    }
+    # Copied by nobody: a tokenizer has megabytes, and nothing changes it.
+    if hasattr(model, "vocabulary"):
+        memo[id(model.vocabulary)] = model.vocabulary
+    return copy.deepcopy(model, memo).eval()
+
+
+@torch.no_grad()
+def _take_over(skeleton: nn.Module, own: nn.Module, make: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Give ``skeleton`` what ``make`` makes of each parameter of ``own``, and its buffers."""
+    # One copy of a tensor that several modules share.
+    made: dict[int, nn.Parameter] = {}
+    for module, other in zip(skeleton.modules(), own.modules(), strict=True):
+        for name, parameter in other._parameters.items():
+            if parameter is not None:
+                if id(parameter) not in made:
+                    made[id(parameter)] = nn.Parameter(make(parameter.detach()), requires_grad=False)
+                # Recurrent layers keep a second list of their weights, which only this brings up to date.
+                setattr(module, name, made[id(parameter)])
+        module._buffers.update(other._buffers)
+
+
+def _empty(skeleton: nn.Module) -> None:
+    nothing: dict[int, nn.Parameter] = {}
+    for module in skeleton.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                empty = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
+                setattr(module, name, nothing.setdefault(id(parameter), empty))

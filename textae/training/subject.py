@@ -34,6 +34,8 @@ class Subject(ABC):
     model: Any
     streams: Streams
     gathering: WholeModel
+    # Whether this process scores and saves.
+    is_main: bool
 
     @staticmethod
     @abstractmethod
@@ -90,11 +92,14 @@ class Subject(ABC):
         return {}
 
     def whole(self) -> AbstractContextManager[Any]:
-        """Within, the model with all of its weights, which may be sharded; every process enters."""
-        return self.gathering.of(self.model)
+        """Within, the model with all of its weights, which may be sharded; every process enters.
+
+        Where they are, only the main process is given them, for it alone scores and saves.
+        """
+        return self.gathering.of(self.model, keep=self.is_main)
 
     def as_result(self) -> AbstractContextManager[Any]:
-        """Within, the model that a run would give if it ended now; every process enters."""
+        """Within, the model that a run would give if it ended now, as :meth:`whole`; every process enters."""
         return self.whole()
 
     @abstractmethod

@@ -1,6 +1,5 @@
 """A run whose code is text: warm-up, then the adversarial phase."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,15 +101,21 @@ class TextTraining(Training):
 
     def start_adversarial(self) -> None:
         """Freeze a copy of the warm encoder: the reference of the KL divergence, and a part of the result."""
+        weights = None
         if self.step > self.config.warmup.steps:
             require_whole(self.origin / "warm", START_AGAIN)
             warm = TextAutoencoder.from_pretrained(self.origin / "warm", self.accelerator.device)
-            reference: Encoder = warm.encoder
-        else:
-            with self.whole() as model:
-                reference = copy.deepcopy(model.encoder)
+            weights = warm.encoder.state_dict()
+            del warm
+        reference: Encoder = self.gathering.frozen("encoder", self.model.encoder, weights)
         self.estimator = ESTIMATORS[self.config.adversarial.estimator](
-            self.config, self.vocabulary, reference, self.token_weights, self.reduce, self.reward_models
+            self.config,
+            self.vocabulary,
+            reference,
+            self.token_weights,
+            self.reduce,
+            self.reward_models,
+            self.gathering.part,
         )
 
     @contextmanager
@@ -134,8 +139,7 @@ class TextTraining(Training):
         # The scored policy must be the sampled one, and rewards free of noise: no dropout here.
         self.model.encoder.eval()
         self.model.reconstructor.eval()
-        with self.whole() as model:
-            batch = self.estimator.sample(model, self.step, rows, documents, human)
+        batch = self.estimator.sample(self.model, self.step, rows, documents, human)
         if paired:
             batch.inputs.pairs = pair_inputs(paired, rows, self.vocabulary, device)
         if config.adversarial.denoising_weight > 0:
@@ -194,7 +198,7 @@ class TextTraining(Training):
 
     def _go_back_if_worse(self, value: float) -> None:
         """Report what the rollback watches, and go back to the best weights where it has fallen too far."""
-        with self.whole() as model:
+        with self.gathering.of(self.model) as model:  # every process keeps the best weights
             worse = self.rollback.report(value, model)
         if worse:
             self.rollback.go_back(self.model, self.optimizer.optimizer)
