@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedType, set_seed
 
 from textae.allocator import keep_freed_memory
 from textae.config import AutoencoderConfig, TrainingConfig
@@ -41,12 +41,12 @@ from textae.training.sharding import (
     WholeModel,
     check_supported,
     put_weights,
-    whole_moments,
-    whole_tensor,
 )
 from textae.training.skipping import SkippedSteps, split_finite
+from textae.training.stepping import Stepping
 from textae.training.subject import Subject
 from textae.training.topic import TOPIC
+from textae.training.zero import ZeroStepping, set_up_zero
 
 if TYPE_CHECKING:
     from textae.models.autoencoder import TextAutoencoder
@@ -67,6 +67,7 @@ class Training(Subject):
         self.output = Path(config.run.output)
         self.accelerator = Accelerator(log_with=config.run.trackers or None, project_dir=self.output)
         check_supported(self.accelerator)
+        set_up_zero(self.accelerator)
         self.is_main = self.accelerator.is_main_process
         self.total = self.steps(config)
         self.checkpoint_folder = self.output / "checkpoints"
@@ -162,7 +163,13 @@ class Training(Subject):
         model = self.build_model(checkpoint)
         self.gathering = WholeModel(self.accelerator, model)
         optimizer = build_optimizer(model, self.config.optimizer)
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.stepping = (
+            ZeroStepping(self.accelerator, self.module, self.optimizer, parameters)
+            if self.accelerator.distributed_type == DistributedType.DEEPSPEED
+            else Stepping(self.accelerator, self.optimizer)
+        )
         self.model = self.accelerator.unwrap_model(self.module)
         self.build_rest()
         if self.is_main:
@@ -192,16 +199,16 @@ class Training(Subject):
         phase, metrics, texts = self._backward()
         for name, part in self.model.parts().items():
             limit = self.config.optimizer.maximum_gradient_norm
-            norm = self.accelerator.clip_grad_norm_(list(part.parameters()), limit)
-            metrics[f"gradient_norm/{name}"] = float(whole_tensor(norm))
+            metrics[f"gradient_norm/{name}"] = self.stepping.clip(name, part.parameters(), limit)
         set_learning_rates(self.optimizer, self.learning_rates())
         # Metrics are of all processes' rows, so that all of them skip a step, or none.
         metrics, bad = split_finite(metrics)
         self.skipped.add(self.step + 1, bad)
         if bad:
             metrics["optimizer/skipped"] = 1.0
+            self.stepping.skip()
         else:
-            self.optimizer.step()
+            self.stepping.step()
             metrics |= self.learned()
         self.step += 1
         return phase, metrics, texts
@@ -221,8 +228,7 @@ class Training(Subject):
 
     def _backward_from(self, batch: Any, at_once: int | None) -> tuple[str, dict[str, float], list[str]]:
         phase, loss, metrics, texts = self.losses(batch, at_once)
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
+        self.stepping.backward(loss)
         return phase, metrics, texts
 
     # The whole run -------------------------------------------------------------------------------
@@ -287,7 +293,7 @@ class Training(Subject):
         folder = self.checkpoint_folder / f"step-{self.step:06d}"
         save_random_state(folder / f"random-{self.accelerator.process_index}.safetensors")
         self.accelerator.wait_for_everyone()
-        moments = whole_moments(self.optimizer.optimizer, keep=self.is_main)
+        moments = self.stepping.moments(keep=self.is_main)
         with self.whole() as model:
             if self.is_main:
                 self._write_checkpoint(folder, model, moments)
@@ -308,9 +314,8 @@ class Training(Subject):
 
     def _restore(self, checkpoint: Path) -> dict[str, Any]:
         with self.whole() as model:
-            state = load_checkpoint(checkpoint, model, self.optimizer.optimizer)
-            if model is not self.model:
-                put_weights(self.model, model.state_dict())
+            state = load_checkpoint(checkpoint, model, self.stepping.put_moments)
+            put_weights(self.model, model.state_dict())
         with restoring(checkpoint):
             self.step, self.best = int(state["step"]), float(state["best"])
             self.skipped.in_a_row = int(state["skipped"])

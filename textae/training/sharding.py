@@ -23,12 +23,10 @@ def check_supported(accelerator: Accelerator) -> None:
     """Refuse what trains otherwise than by Accelerate's forward, backward, clip and step.
 
     Raises:
-        InputError: for DeepSpeed, Megatron-LM, and FSDP in its first version.
+        InputError: for Megatron-LM, and FSDP in its first version.
     """
     kind = accelerator.distributed_type
-    if kind in (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM) or (
-        kind == DistributedType.FSDP and not accelerator.is_fsdp2
-    ):
+    if kind == DistributedType.MEGATRON_LM or (kind == DistributedType.FSDP and not accelerator.is_fsdp2):
         raise InputError(
             f"textae does not train with {kind.value} as it is set up here, which takes the optimizer's step "
             "out of its hands; shard with FSDP2, as configs/accelerate/several_gpus_fsdp2.yaml does."
@@ -37,6 +35,11 @@ def check_supported(accelerator: Accelerator) -> None:
 
 def whole_tensor(value: torch.Tensor) -> torch.Tensor:
     """A tensor with all its pieces; every process calls it."""
+    if hasattr(value, "ds_id"):  # of ZeRO-3, which keeps its piece beside the parameter
+        from deepspeed.zero import GatheredParameters
+
+        with GatheredParameters([value]):
+            return value.detach().clone()
     if not isinstance(value, DTensor):
         return value
     whole = value.full_tensor()
@@ -71,15 +74,32 @@ def whole_moments(optimizer: torch.optim.Optimizer, keep: bool) -> dict[int, dic
 
 def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Give a model whole weights, of which it keeps what is its own; every process has them all."""
-    if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+    parameters = dict(model.named_parameters())
+    with_zero = any(hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping")
+                    for parameter in parameters.values())
+    if not with_zero and not any(isinstance(parameter, DTensor) for parameter in parameters.values()):
         model.load_state_dict(weights)
         return
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(piece_like(weights[name].detach(), parameter))
+        for name, parameter in parameters.items():
+            if with_zero:
+                _put_with_zero(parameter, weights[name])
+            else:
+                parameter.copy_(piece_like(weights[name].detach(), parameter))
         for name, buffer in model.named_buffers():
             if name in weights:
                 buffer.copy_(weights[name])
+
+
+def _put_with_zero(parameter: nn.Parameter, value: torch.Tensor) -> None:
+    from deepspeed.utils import safe_set_full_fp32_param
+    from deepspeed.zero import GatheredParameters
+
+    # Without ZeRO-3 nothing is gathered.
+    with GatheredParameters([parameter], modifier_rank=0):
+        parameter.copy_(value)
+    # The optimizer steps on a copy of its own, from which the parameter is made after each step.
+    safe_set_full_fp32_param(parameter, value.to(parameter.device))
 
 
 class WholeModel:
@@ -93,7 +113,10 @@ class WholeModel:
     def __init__(self, accelerator: Accelerator, model: nn.Module):
         self.skeleton: Any = None
         self.held = 0
-        if accelerator.distributed_type == DistributedType.FSDP:
+        kind = accelerator.distributed_type
+        if kind == DistributedType.FSDP or (
+            kind == DistributedType.DEEPSPEED and accelerator.state.deepspeed_plugin.zero_stage == 3
+        ):
             self.skeleton = copy.deepcopy(model).requires_grad_(False).eval()
             self._empty()
 
@@ -124,7 +147,7 @@ class WholeModel:
             for name, parameter in own._parameters.items():
                 if parameter is not None:
                     if id(parameter) not in gathered:
-                        whole = whole_tensor(parameter.detach())
+                        whole = whole_tensor(parameter).detach()
                         gathered[id(parameter)] = nn.Parameter(whole, requires_grad=False)
                     module._parameters[name] = gathered[id(parameter)]
             module._buffers.update(own._buffers)
