@@ -6,7 +6,7 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,12 @@ def save_checked(model: Any, folder: Path) -> None:
         raise not_written(folder, error) from error
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Restore networks and optimizer, and return the ``state`` that was saved with them.
+def load_checkpoint(
+    folder: Path, model: nn.Module, put_moments: Callable[[dict[int, dict[str, Any]]], None]
+) -> dict[str, Any]:
+    """Restore networks and moments, and return the ``state`` that was saved with them.
+
+    ``put_moments`` gives the optimizer its moments (:func:`put_moments`, or the same for DeepSpeed).
 
     Raises:
         InputError: if files are missing or do not fit the model.
@@ -99,17 +103,8 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         load_model(model, str(folder / "model.safetensors"))
-        current = optimizer.state_dict()
         tensors = load_file(str(folder / "optimizer.safetensors"))
-        moments = _unflatten(tensors, state.pop("optimizer"))
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        for index, values in moments.items():
-            for name, value in values.items():
-                if isinstance(value, torch.Tensor) and index < len(parameters):
-                    values[name] = piece_like(value, parameters[index])
-        current["state"] = moments
-        optimizer.load_state_dict(current)
-        _check_optimizer(optimizer)
+        put_moments(_unflatten(tensors, state.pop("optimizer")))
     except Exception as error:  # safetensors raises several kinds for damaged files
         raise _refusal(folder, error) from error
     return state
@@ -135,6 +130,23 @@ def _refusal(folder: Path, error: Exception) -> InputError:
         f"{folder}: the checkpoint is incomplete or of another recipe ({reason(error)}); "
         "remove it or start without --resume."
     )
+
+
+def put_moments(optimizer: torch.optim.Optimizer, moments: dict[int, dict[str, Any]]) -> None:
+    """Give an optimizer its whole state, of which it keeps what is this process's.
+
+    Raises:
+        ValueError: if it does not fit the weights.
+    """
+    current = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, values in moments.items():
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor) and index < len(parameters):
+                values[name] = piece_like(value, parameters[index])
+    current["state"] = moments
+    optimizer.load_state_dict(current)
+    _check_optimizer(optimizer)
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:

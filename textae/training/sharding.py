@@ -36,10 +36,12 @@ def check_supported(accelerator: Accelerator) -> None:
 def whole_tensor(value: torch.Tensor) -> torch.Tensor:
     """A tensor with all its pieces; every process calls it."""
     if hasattr(value, "ds_id"):  # of ZeRO-3, which keeps its piece beside the parameter
-        from deepspeed.zero import GatheredParameters
+        from deepspeed import zero
 
-        with GatheredParameters([value]):
+        with zero.GatheredParameters([value]):
             return value.detach().clone()
+    if hasattr(value, "_hp_mapping"):  # of ZeRO-2: a view of all weights in a row, which could not be saved
+        return value.detach().clone()
     if not isinstance(value, DTensor):
         return value
     whole = value.full_tensor()
@@ -75,8 +77,9 @@ def whole_moments(optimizer: torch.optim.Optimizer, keep: bool) -> dict[int, dic
 def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Give a model whole weights, of which it keeps what is its own; every process has them all."""
     parameters = dict(model.named_parameters())
-    with_zero = any(hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping")
-                    for parameter in parameters.values())
+    with_zero = any(
+        hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping") for parameter in parameters.values()
+    )
     if not with_zero and not any(isinstance(parameter, DTensor) for parameter in parameters.values()):
         model.load_state_dict(weights)
         return
@@ -92,11 +95,11 @@ def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 
 
 def _put_with_zero(parameter: nn.Parameter, value: torch.Tensor) -> None:
+    from deepspeed import zero
     from deepspeed.utils import safe_set_full_fp32_param
-    from deepspeed.zero import GatheredParameters
 
     # Without ZeRO-3 nothing is gathered.
-    with GatheredParameters([parameter], modifier_rank=0):
+    with zero.GatheredParameters([parameter], modifier_rank=0):
         parameter.copy_(value)
     # The optimizer steps on a copy of its own, from which the parameter is made after each step.
     safe_set_full_fp32_param(parameter, value.to(parameter.device))
@@ -113,10 +116,7 @@ class WholeModel:
     def __init__(self, accelerator: Accelerator, model: nn.Module):
         self.skeleton: Any = None
         self.held = 0
-        kind = accelerator.distributed_type
-        if kind == DistributedType.FSDP or (
-            kind == DistributedType.DEEPSPEED and accelerator.state.deepspeed_plugin.zero_stage == 3
-        ):
+        if accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED):
             self.skeleton = copy.deepcopy(model).requires_grad_(False).eval()
             self._empty()
 

@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from textae.training.checkpoint import put_moments
 from textae.training.sharding import whole_moments, whole_tensor
 
 
@@ -40,6 +41,14 @@ class Stepping:
     def moments(self, keep: bool) -> dict[int, dict[str, Any]]:
         """The optimizer's state by the number of a parameter, whole: :func:`sharding.whole_moments`."""
         return whole_moments(self.optimizer.optimizer, keep)
+
+    def put_moments(self, moments: dict[int, dict[str, Any]]) -> None:
+        """Take over what :meth:`moments` gave, in this mode or another.
+
+        Raises:
+            ValueError: if it does not fit the weights.
+        """
+        put_moments(self.optimizer.optimizer, moments)
 
     def forget(self) -> None:
         """The optimizer begins anew, with no moments."""

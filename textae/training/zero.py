@@ -1,7 +1,7 @@
 """DeepSpeed's ZeRO-2 and ZeRO-3: gradients and moments in pieces, and with ZeRO-3 weights, too.
 
-Accelerate's ``backward`` would take DeepSpeed's step at once. Here the engine's backward and step are called apart,
-so that networks are clipped one by one in between and a step may be skipped, as without DeepSpeed.
+Accelerate's ``backward`` would take DeepSpeed's step at once. Here the engine's backward and step are called
+apart, so that networks are clipped one by one in between and a step may be skipped, as without DeepSpeed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -67,13 +67,11 @@ class ZeroStepping(Stepping):
         parameters: in the order of the optimizer's groups before they were prepared.
     """
 
-    def __init__(
-        self, accelerator: Accelerator, engine: Any, optimizer: Any, parameters: list[nn.Parameter]
-    ):
+    def __init__(self, accelerator: Accelerator, engine: Any, optimizer: Any, parameters: list[nn.Parameter]):
         super().__init__(accelerator, optimizer)
         self.engine, self.parameters = engine, parameters
         self.zero = optimizer.optimizer
-        # The flat pieces of this process, one for each of DeepSpeed's groups, and the optimizer's group of each.
+        # This process's pieces, one for each of DeepSpeed's groups, and the optimizer's group of each.
         if accelerator.state.deepspeed_plugin.zero_stage == 3:
             self.flat = self.zero.fp32_partitioned_groups_flat
             self.group_of = self.zero.sub_group_to_group_id
@@ -124,7 +122,7 @@ class ZeroStepping(Stepping):
         self.engine.step()
 
     def moments(self, keep: bool) -> dict[int, dict[str, Any]]:
-        """The optimizer's state by the number of a parameter, whole, in CPU memory; every process calls it."""
+        """The optimizer's state by the number of a parameter, whole, on the CPU; every process calls it."""
         from deepspeed.utils import safe_get_full_optimizer_state
 
         count = self.zero.optimizer.state[self.flat[0]]["step"].cpu()
