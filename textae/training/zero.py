@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from torch import nn
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from textae.errors import InputError
 from textae.training.stepping import Stepping
@@ -22,8 +23,8 @@ def set_up_zero(accelerator: Accelerator) -> None:
     """Complete DeepSpeed's configuration by what the loop does itself; before anything is prepared.
 
     Raises:
-        InputError: for what does not go with this loop: other stages, offloading, float16, and weights that
-            are cut as soon as they are made.
+        InputError: for what does not go with this loop: other stages, offloading, float16, and an optimizer
+            or scheduler of DeepSpeed's own.
     """
     if accelerator.distributed_type != DistributedType.DEEPSPEED:
         return
@@ -34,7 +35,6 @@ def set_up_zero(accelerator: Accelerator) -> None:
         (plugin.zero_stage not in (2, 3), "zero_stage: 2 or 3"),
         (bool(offloads), "offload_optimizer_device and offload_param_device: none"),
         (config.get("fp16", {}).get("enabled") is True, "mixed_precision: bf16 or no"),
-        (plugin.zero3_init_flag, "zero3_init_flag: false"),
         ("optimizer" in config or "scheduler" in config, "no optimizer and no scheduler of DeepSpeed's"),
     ):
         if wrong:
@@ -42,6 +42,8 @@ def set_up_zero(accelerator: Accelerator) -> None:
                 f"textae trains with DeepSpeed only where its configuration has {setting}, as in "
                 "configs/accelerate/several_gpus_deepspeed_zero3.yaml."
             )
+    # Networks are made and loaded whole, by single processes, too: Transformers shall cut none.
+    unset_hf_deepspeed_config()
     # A batch is the loop's own matter: DeepSpeed, which wants to know, is told one row.
     config["train_micro_batch_size_per_gpu"] = 1
     config["gradient_accumulation_steps"] = 1
