@@ -1,15 +1,28 @@
 """``textae train`` with DeepSpeed over CPU processes, which Accelerate by itself starts on GPUs only.
 
-accelerate launch --config_file .../several_gpus_deepspeed_zero2.yaml deepspeed_on_cpu.py --config ...
+    accelerate launch --config_file .../several_gpus_deepspeed_zero2.yaml deepspeed_on_cpu.py --config ...
+
+With ``MEMORY`` set to a file name, each process writes what it holds at the end there, as JSON.
 """
 
 import sys
 
 from accelerate import PartialState
 
+
+def cut_all(accelerator):
+    """Set DeepSpeed up; networks as tiny as those of a test would otherwise stay whole on every process."""
+    set_up_zero(accelerator)
+    config = accelerator.state.deepspeed_plugin.deepspeed_config
+    config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+
+
 if __name__ == "__main__":
     # Whoever makes it first settles it: without a GPU Accelerate knows no backend and would train alone.
     assert PartialState(backend="gloo").num_processes == 2
     from sharded import run
 
+    from textae.training import loop
+
+    set_up_zero, loop.set_up_zero = loop.set_up_zero, cut_all
     sys.exit(run())

@@ -37,6 +37,7 @@ def held(training):
     """Bytes of parameters, gradients and moments that this process holds, and its peak resident size."""
 
     def local(tensor):
+        tensor = getattr(tensor, "ds_tensor", tensor)  # of ZeRO-3
         tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
         return tensor.numel() * tensor.element_size()
 
