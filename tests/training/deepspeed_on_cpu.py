@@ -9,7 +9,6 @@ import sys
 
 from accelerate import PartialState
 
-
 # Steps from which nothing is learned, in the middle of each phase.
 FAULTY = (7, 33)
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 import yaml
 from accelerate.utils import DistributedType
-from safetensors.torch import load_file
 from deepspeed_on_cpu import FAULTY, finding_fault
+from safetensors.torch import load_file
 from test_sharding import lines, same, sections
 
 from textae.commands import rouge_on_valid

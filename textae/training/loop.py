@@ -162,6 +162,7 @@ class Training(Subject):
     def _build(self, checkpoint: Path | None) -> None:
         model = self.build_model(checkpoint)
         self.gathering = WholeModel(self.accelerator, model)
+        sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in model.parts().items()}
         optimizer = build_optimizer(model, self.config.optimizer)
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
@@ -174,8 +175,8 @@ class Training(Subject):
         self.build_rest()
         if self.is_main:
             logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)
-            for name, part in self.model.parts().items():
-                logger.info("%s: %s parameters", name, f"{sum(p.numel() for p in part.parameters()):,}")
+            for name, size in sizes.items():
+                logger.info("%s: %s parameters", name, f"{size:,}")
 
     def own_rows(self, count: int) -> range:
         """The rows of a global batch of ``count`` that this process has."""

@@ -94,15 +94,27 @@ def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
                 buffer.copy_(weights[name])
 
 
+def zero3_piece(value: torch.Tensor, parameter: Any) -> torch.Tensor:
+    """This process's piece of a whole tensor, cut as ZeRO-3 cuts ``parameter``: the last filled up with zeros."""
+    size, process = parameter.ds_tensor.numel(), torch.distributed.get_rank(parameter.ds_process_group)
+    piece = parameter.ds_tensor.new_zeros(size)
+    own = value.detach().flatten()[size * process : size * (process + 1)]
+    piece[: len(own)] = own
+    return piece
+
+
 def _put_with_zero(parameter: nn.Parameter, value: torch.Tensor) -> None:
     from deepspeed import zero
-    from deepspeed.utils import safe_set_full_fp32_param
+    from deepspeed.utils import safe_set_full_fp32_param, safe_set_local_fp32_param
 
     # Without ZeRO-3 nothing is gathered.
     with zero.GatheredParameters([parameter], modifier_rank=0):
         parameter.copy_(value)
     # The optimizer steps on a copy of its own, from which the parameter is made after each step.
-    safe_set_full_fp32_param(parameter, value.to(parameter.device))
+    if hasattr(parameter, "ds_id"):
+        safe_set_local_fp32_param(parameter, zero3_piece(value, parameter))
+    else:
+        safe_set_full_fp32_param(parameter, value.to(parameter.device))
 
 
 class WholeModel:

@@ -14,6 +14,7 @@ from torch import nn
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from textae.errors import InputError
+from textae.training.sharding import zero3_piece
 from textae.training.stepping import Stepping
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -144,7 +145,7 @@ class ZeroStepping(Stepping):
         Raises:
             ValueError: if it does not fit the weights.
         """
-        from deepspeed.utils import safe_set_full_optimizer_state
+        from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
 
         self.forget()
         if not moments:
@@ -156,7 +157,10 @@ class ZeroStepping(Stepping):
                 value = moments[index][name]
                 if value.shape != getattr(parameter, "ds_shape", parameter.shape):
                     raise ValueError("the optimizer's state does not fit the weights")
-                safe_set_full_optimizer_state(parameter, value.to(self.accelerator.device), name)
+                if hasattr(parameter, "ds_id"):
+                    safe_set_local_optimizer_state(parameter, zero3_piece(value, parameter), name)
+                else:
+                    safe_set_full_optimizer_state(parameter, value.to(parameter.device), name)
         for piece in self.flat:
             self.zero.optimizer.state[piece]["step"].fill_(float(moments[0]["step"]))
 
