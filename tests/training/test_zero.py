@@ -41,6 +41,7 @@ def launch(folder, recipe, stage, *words):
         "ACCELERATE_USE_CPU": "false",
         "DS_ACCELERATOR": "cpu",
         "MEMORY": str(memory),
+        "FAULTY": "1",
     }
     configuration = CONFIGURATIONS / f"several_gpus_deepspeed_zero{stage}.yaml"
     launcher = ["-m", "accelerate.commands.launch", "--config_file", str(configuration)]

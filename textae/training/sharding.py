@@ -95,7 +95,7 @@ def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 
 
 def zero3_piece(value: torch.Tensor, parameter: Any) -> torch.Tensor:
-    """This process's piece of a whole tensor, cut as ZeRO-3 cuts ``parameter``: the last filled up with zeros."""
+    """This process's piece of a whole tensor as ZeRO-3 cuts ``parameter``, the last filled up with zeros."""
     size, process = parameter.ds_tensor.numel(), torch.distributed.get_rank(parameter.ds_process_group)
     piece = parameter.ds_tensor.new_zeros(size)
     own = value.detach().flatten()[size * process : size * (process + 1)]
