@@ -55,6 +55,7 @@ def launch(folder, recipe, stage, *words):
 def eventful():
     """Settings of a run that goes back to its best weights, too."""
     settings = sections()
+    settings["discriminator"] |= {"architecture": "transformer", "heads": 2}
     settings["adversarial"] |= {"rollback_drop": 0.0, "rollback_signal": "reward", "rollback_window": 4}
     settings["run"]["save_every"] = 10
     return settings
@@ -100,6 +101,29 @@ def test_fifty_steps_are_those_of_one_process_in_whatever_mode_they_are_resumed(
         shutil.rmtree(output / "checkpoints" / f"step-{step:06d}")
     launch(tmp_path, make_recipe(output, **settings), stage, "--resume")
     same(lines(tmp_path / "one"), lines(output))
+
+
+NUMBERS = {
+    "encoder": {"width": 16, "layers": 1, "heads": 2, "feed_forward": 16, "dropout": 0.0},
+    "code": {"kind": "vq", "vectors": 2, "width": 8, "codebook_size": 8, "continuous_steps": 2},
+    "warmup": {"steps": 9, "documents_per_batch": 5, "warmup_steps": 2},
+}
+
+
+@needs_deepspeed
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["numbers", "gumbel", "rows_at_once"])
+def test_what_else_is_learned_with_weights_in_pieces(tmp_path, make_recipe, make_config, alone, what):
+    settings = NUMBERS if what == "numbers" else sections()
+    if what != "numbers":
+        settings["warmup"]["steps"], settings["adversarial"]["steps"] = 4, 5
+    if what == "gumbel":
+        settings["adversarial"] |= {"estimator": "gumbel", "samples": 1, "rewards": {}}
+    if what == "rows_at_once":
+        settings["optimizer"] = {"rows_at_once": 2}
+    alone(make_config(tmp_path / "one", **settings))
+    launch(tmp_path, make_recipe(tmp_path / "two", **settings), 3)
+    same(lines(tmp_path / "one"), lines(tmp_path / "two"), least=9)
 
 
 def accelerator(**changed):
