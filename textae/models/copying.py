@@ -2,7 +2,6 @@
 
 import math
 from typing import NamedTuple
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,7 @@ LOG_ZERO = -1e9
 
 
 class CopyScores(NamedTuple):
-    """What the copy head says of decoder states; a tuple, in which DeepSpeed finds tensors to go backward from.
+    """What the copy head says of decoder states: a tuple, in which DeepSpeed finds what has gradients.
 
     ``attention`` (N, T, S) is log-attention over the source's tokens; ``log_generate`` and
     ``log_copy`` (N, T) are the log-probabilities of the gate's two sides.
