@@ -14,8 +14,10 @@ import yaml
 from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
+from textae.data.corpus import read_texts
 from textae.errors import InputError
 from textae.evaluation.scoring import rouge_on_valid
+from textae.models.code_autoencoder import CodeAutoencoder
 from textae.training.loop import train
 from textae.training.sharding import check_supported
 
@@ -134,6 +136,29 @@ def test_a_code_of_numbers_is_learned_by_sharded_networks_too(tmp_path, make_rec
     for one, other in zip(alone, together, strict=True):
         assert one.pop("phase", None) == other.pop("phase", None)
         assert other == pytest.approx(one, abs=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_a_code_is_fitted_where_the_weights_are(tmp_path, make_recipe):
+    settings = {
+        "data": {"documents": ["newswire:100", "newswire:valid:100"], "max_document_tokens": 40},
+        "encoder": {"width": 16, "layers": 1, "heads": 2, "feed_forward": 16, "dropout": 0.0},
+        "code": {"kind": "split", "vectors": 2, "width": 8, "style_width": 2},
+        "warmup": {"steps": 4, "documents_per_batch": 8, "warmup_steps": 2},
+        "run": {"sample_every": 4, "save_every": 4},
+    }
+    launch(tmp_path, make_recipe(tmp_path / "two", **settings), True)
+    model = CodeAutoencoder.from_pretrained(tmp_path / "two")
+    means = model.code.means.clone()
+    texts = read_texts(
+        settings["data"]["documents"],
+        ["document"],
+        kind="documents",
+        streaming=False,
+        normalization=model.config.normalization,
+    )
+    model.fit_code(texts["text"], texts["source"])
+    torch.testing.assert_close(model.code.means, means, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 import torch
+from accelerate.utils import broadcast
 
 from textae.config import TrainingConfig
 from textae.data.batches import POOL_BATCHES, BatchStream, Example, pad_rows
@@ -153,16 +154,18 @@ class NumberTraining(Training):
             logger.info("step %d\n  document:       %s\n  reconstruction: %s", self.step, text, restored)
 
     def _fit_code(self, model: CodeAutoencoder) -> None:
-        # Every process does so, and comes to the same.
         wanted = model.code.fitted_documents
         if not wanted:
             return
-        texts = self.document_texts
-        if isinstance(texts, datasets.Dataset):
-            # Evenly from all of it: sources lie one after the other.
-            texts = texts.select(range(0, len(texts), max(1, -(-len(texts) // wanted))))
-        rows = list(texts.take(wanted))
-        model.fit_code([row["text"] for row in rows], [row["source"] for row in rows])
+        if self.is_main:  # in others a sharded model has no weights now
+            texts = self.document_texts
+            if isinstance(texts, datasets.Dataset):
+                # Evenly from all of it: sources lie one after the other.
+                texts = texts.select(range(0, len(texts), max(1, -(-len(texts) // wanted))))
+            rows = list(texts.take(wanted))
+            model.fit_code([row["text"] for row in rows], [row["source"] for row in rows])
+        for buffer in self.model.code.buffers():
+            buffer.copy_(broadcast(buffer))
 
     def scores(self, model: CodeAutoencoder) -> dict[str, float] | None:
         """Nats per token of valid documents; the best model has the least."""
