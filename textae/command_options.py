@@ -12,6 +12,17 @@ def given_options(arguments: Namespace, names: tuple[str, ...]) -> dict[str, Any
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
+def refuse_model_options(arguments: Namespace, names: tuple[str, ...], instead: str) -> None:
+    """Refuse options for a model where ``instead``, such as ``--predictions``, is given.
+
+    Raises:
+        InputError: if a person gave one of ``names``.
+    """
+    for name in given_options(arguments, names):
+        option = {"num_beams": "beams"}.get(name, name).replace("_", "-")
+        raise InputError(f"--{option} is for --model and means nothing with {instead}; leave it out")
+
+
 def named_paths(given: list[str], option: str) -> dict[str, str]:
     """Read ``NAME=PATH``, or ``PATH``, which is called by itself."""
     paths: dict[str, str] = {}

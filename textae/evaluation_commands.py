@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from textae.command_options import given_options, named_paths
+from textae.command_options import given_options, named_paths, refuse_model_options
 from textae.errors import InputError
 from textae.loading import is_main_process, load_model
 
@@ -87,9 +87,7 @@ def _score_predictions(arguments: Namespace, protocol: dict[str, Any]) -> dict[s
         raise InputError("--model and --predictions exclude each other; take one of them")
     if arguments.predictions is None or arguments.references is None:
         raise InputError("--predictions F and --references F belong together; give both")
-    for name in given_options(arguments, _MODEL_ONLY):
-        option = {"num_beams": "beams"}.get(name, name).replace("_", "-")
-        raise InputError(f"--{option} is for --model and means nothing with --predictions; leave it out")
+    refuse_model_options(arguments, _MODEL_ONLY, "--predictions")
     from textae.evaluation.report import evaluate_predictions
 
     columns = {
@@ -179,9 +177,7 @@ def _audit_summaries(arguments: Namespace) -> dict[str, Any]:
         raise InputError("--model and --summaries exclude each other; take one of them")
     if arguments.summaries is None:
         raise InputError("--documents G wants --summaries F, what was written of them")
-    for name in given_options(arguments, _AUDIT_MODEL_ONLY):
-        option = {"num_beams": "beams"}.get(name, name).replace("_", "-")
-        raise InputError(f"--{option} is for --model and means nothing with --summaries; leave it out")
+    refuse_model_options(arguments, _AUDIT_MODEL_ONLY, "--summaries")
     from textae.evaluation.collapse import collapse_of_files
 
     columns = {

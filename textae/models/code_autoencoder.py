@@ -145,8 +145,11 @@ class CodeAutoencoder(Autoencoder):
         return torch.stack(codes) if codes else torch.zeros(0, *shape)
 
     def _encode(self, rows: list[list[int]], chosen: list[int]) -> torch.Tensor:
+        return self.code.encode(*self._states(rows, chosen))
+
+    def _states(self, rows: list[list[int]], chosen: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         source = pad_texts([rows[i] for i in chosen], self.vocabulary, self.device)
-        return self.code.encode(self.network.backbone.encode(source.ids, source.mask), source.mask)
+        return self.network.backbone.encode(source.ids, source.mask), source.mask
 
     @torch.no_grad()
     def fit_code(self, documents: list[str], sources: list[int], *, batch_size: int = 64) -> None:
@@ -154,9 +157,7 @@ class CodeAutoencoder(Autoencoder):
         rows = self.read_documents(documents)
 
         def pool(chosen: list[int]) -> list[torch.Tensor | None]:
-            source = pad_texts([rows[i] for i in chosen], self.vocabulary, self.device)
-            states = self.network.backbone.encode(source.ids, source.mask)
-            return list(self.code.pool(states, source.mask).float())
+            return list(self.code.pool(*self._states(rows, chosen)).float())
 
         found = self._by_length(rows, batch_size, pool, None)
         known = [
@@ -225,9 +226,7 @@ class CodeAutoencoder(Autoencoder):
         none = torch.full((self.config.code.vectors,), -1)
 
         def write(chosen: list[int]) -> list[torch.Tensor]:
-            source = pad_texts([rows[i] for i in chosen], self.vocabulary, self.device)
-            states = self.network.backbone.encode(source.ids, source.mask)
-            found = self.code.indices(states, source.mask)
+            found = self.code.indices(*self._states(rows, chosen))
             if found is None:
                 raise InputError(f"A {self.config.code.kind} code is not discrete: there is no codebook.")
             return list(found.cpu())

@@ -57,8 +57,8 @@ class SplitCode(Code):
         self.from_style = _classifier(config.vectors * config.style_width, width, sources)
         self.register_buffer("means", torch.zeros(sources, config.vectors, content))
         self.register_buffer("deviations", torch.ones(sources, config.vectors, content))
-        everything = torch.eye(config.vectors * content).repeat(sources, 1, 1)
-        self.register_buffer("alignments", everything)
+        unmoved = torch.eye(config.vectors * content).repeat(sources, 1, 1)
+        self.register_buffer("alignments", unmoved)
 
     def encode(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Content and style (B, M, D)."""
