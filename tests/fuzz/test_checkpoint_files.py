@@ -2,6 +2,7 @@
 
 import json
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from textae.training.checkpoint import (
     load_checkpoint,
     load_kept,
     load_random_state,
+    put_moments,
     restoring,
     save_checkpoint,
     save_random_state,
@@ -41,6 +43,10 @@ def new():
     return network, torch.optim.AdamW(network.parameters(), lr=0.1)
 
 
+def restored(folder, network, optimizer):
+    return load_checkpoint(folder, network, partial(put_moments, optimizer))
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A checkpoint of a tiny network; the generators are as they were afterwards."""
@@ -60,7 +66,7 @@ def folder(tmp_path):
 def resume(folder):
     """Load everything, as a resumed run does, and take a step."""
     network, optimizer = new()
-    state = load_checkpoint(folder, network, optimizer)
+    state = restored(folder, network, optimizer)
     load_kept(folder)
     load_random_state(folder / RANDOM)
     with restoring(folder):

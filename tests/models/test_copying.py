@@ -82,7 +82,7 @@ def test_copy_head_is_the_plain_computation(case):
     full = mixture_distribution(scores, logits, repeat(source.ids))
     torch.testing.assert_close(full, expected.log(), rtol=1e-12, atol=1e-12)
     for position in range(4):
-        at = CopyScores(*(part[:, position : position + 1] for part in vars(scores).values()))
+        at = CopyScores(*(part[:, position : position + 1] for part in scores))
         following = next_mixture(at, logits[:, position], repeat(source.ids))
         torch.testing.assert_close(following, expected[:, position].log(), rtol=1e-12, atol=1e-12)
 

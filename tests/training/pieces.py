@@ -8,6 +8,7 @@ FILE and the number of the process make the name.
 import gc
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from sharded import ShardedAccelerator
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from textae.training.checkpoint import help_saving, load_checkpoint, save_checkpoint
+from textae.training.checkpoint import help_saving, load_checkpoint, put_moments, save_checkpoint
 from textae.training.sharding import WholeModel
 
 # Rows, of which two processes have as many each.
@@ -103,7 +104,7 @@ def main(file, folder):
             help_saving(moments)
     accelerator.wait_for_everyone()
     with gathering.of(own) as whole:
-        load_checkpoint(folder, whole, optimizer.optimizer)
+        load_checkpoint(folder, whole, partial(put_moments, optimizer.optimizer))
     told["after"] = weights(skeleton)
     told["moments"] = stored(
         value for values in optimizer.optimizer.state.values() for value in values.values() if value.dim()

@@ -37,6 +37,7 @@ class ShardedAccelerator(accelerate.Accelerator):
 
 def local(tensor):
     """Bytes of a tensor, or of this process's piece of it."""
+    tensor = getattr(tensor, "ds_tensor", tensor)  # of ZeRO-3
     tensor = tensor.to_local() if isinstance(tensor, DTensor) else tensor
     return tensor.numel() * tensor.element_size()
 

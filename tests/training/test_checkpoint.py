@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from textae.training.checkpoint import (
     find_checkpoint,
     load_checkpoint,
     load_random_state,
+    put_moments,
     remove_later_checkpoints,
     remove_old_checkpoints,
     save_checkpoint,
@@ -39,6 +41,10 @@ def moments(optimizer):
     return optimizer.state_dict()["state"]
 
 
+def restored(folder, network, optimizer):
+    return load_checkpoint(folder, network, partial(put_moments, optimizer))
+
+
 def learn(network, optimizer):
     optimizer.zero_grad()
     network(torch.ones(1, 3)).square().sum().backward()
@@ -52,12 +58,12 @@ def test_a_restored_run_goes_on_exactly(tmp_path):
     learn(network, optimizer)
 
     other, other_optimizer = trained(1, steps=3)
-    assert load_checkpoint(tmp_path / "step-000002", other, other_optimizer) == state
+    assert restored(tmp_path / "step-000002", other, other_optimizer) == state
     learn(other, other_optimizer)
     for mine, theirs in zip(network.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, theirs)
-    kept, restored = optimizer.state_dict()["state"], other_optimizer.state_dict()["state"]
-    assert all(torch.equal(kept[i][name], restored[i][name]) for i in kept for name in kept[i])
+    kept, again = optimizer.state_dict()["state"], other_optimizer.state_dict()["state"]
+    assert all(torch.equal(kept[i][name], again[i][name]) for i in kept for name in kept[i])
 
 
 def test_values_of_the_optimizer_that_are_no_tensors_are_kept(tmp_path):
@@ -66,7 +72,7 @@ def test_values_of_the_optimizer_that_are_no_tensors_are_kept(tmp_path):
     first["note"] = 1.5
     save_checkpoint(tmp_path / "step-000002", network, moments(optimizer), {})
     other, other_optimizer = trained(1)
-    load_checkpoint(tmp_path / "step-000002", other, other_optimizer)
+    restored(tmp_path / "step-000002", other, other_optimizer)
     assert other_optimizer.state_dict()["state"][0]["note"] == 1.5
 
 
@@ -88,7 +94,7 @@ def test_an_interrupted_save_leaves_the_old_checkpoint_and_no_half_one(tmp_path,
     assert checkpoints(tmp_path) == [old]
     assert find_checkpoint(tmp_path, "latest") == old
     other, other_optimizer = trained(1)
-    assert load_checkpoint(old, other, other_optimizer) == {"step": 2}
+    assert restored(old, other, other_optimizer) == {"step": 2}
     assert all(torch.equal(a, b) for a, b in zip(before, other.parameters(), strict=True))
     # The next save is not in the way of what was left, and removes it.
     save_checkpoint(new, network, moments(optimizer), {"step": 4})
@@ -177,7 +183,7 @@ def rewrite(file):
 def test_a_damaged_checkpoint_is_refused(saved, name, damage):
     damage(saved / name)
     with pytest.raises(InputError) as error:
-        load_checkpoint(saved, *trained(1))
+        restored(saved, *trained(1))
     message = str(error.value)
     assert str(saved) in message and "without --resume" in message
     assert "\n" not in message
@@ -186,7 +192,7 @@ def test_a_damaged_checkpoint_is_refused(saved, name, damage):
 def test_a_checkpoint_of_another_model_is_refused(saved):
     network = nn.Linear(4, 2)
     with pytest.raises(InputError, match="another recipe"):
-        load_checkpoint(saved, network, torch.optim.AdamW(network.parameters()))
+        restored(saved, network, torch.optim.AdamW(network.parameters()))
 
 
 def make(folder, *steps):

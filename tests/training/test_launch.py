@@ -73,10 +73,12 @@ def test_accelerate_reads_every_configuration(path):
     assert loaded.num_processes == written["num_processes"]
     sharding = getattr(loaded, "fsdp_config", None) or {}
     assert ("fsdp2" in path.stem) == (sharding.get("fsdp_version") == 2)
+    stage = (getattr(loaded, "deepspeed_config", None) or {}).get("zero_stage")
+    assert path.stem.endswith(f"deepspeed_zero{stage}") if stage else "deepspeed" not in path.stem
 
 
 def test_a_configuration_that_a_message_names_is_there():
-    accelerator = SimpleNamespace(distributed_type=DistributedType.DEEPSPEED, is_fsdp2=False)
+    accelerator = SimpleNamespace(distributed_type=DistributedType.FSDP, is_fsdp2=False)
     with pytest.raises(InputError) as told:
         check_supported(accelerator)
     (name,) = re.findall(r"configs/accelerate/(\S+\.yaml)", str(told.value))

@@ -62,8 +62,8 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def same(first, second):
-    assert len(first) == len(second) > 50
+def same(first, second, least=51):
+    assert len(first) == len(second) >= least
     for one, other in zip(first, second, strict=True):
         assert one.pop("phase", None) == other.pop("phase", None)
         assert other == pytest.approx(one, abs=TOLERANCE, rel=TOLERANCE)
@@ -190,7 +190,7 @@ def test_what_each_process_holds_byte_by_byte(tmp_path):
         assert told["moments"] == 2 * whole / 2
 
 
-@pytest.mark.parametrize("kind", ["DEEPSPEED", "MEGATRON_LM", "FSDP"])
+@pytest.mark.parametrize("kind", ["MEGATRON_LM", "FSDP"])
 def test_what_is_not_supported_is_told(kind):
     accelerator = SimpleNamespace(distributed_type=getattr(DistributedType, kind), is_fsdp2=False)
     with pytest.raises(InputError, match=f"does not train with {kind}.*shard with FSDP2"):

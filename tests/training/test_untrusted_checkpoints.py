@@ -1,6 +1,7 @@
 """Checkpoints and logs that are damaged or made by anybody: one sentence, before a step is taken."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from textae.training.checkpoint import (
     checkpoints,
     load_checkpoint,
     load_random_state,
+    put_moments,
     remove_later_checkpoints,
     restoring,
     save_checkpoint,
@@ -28,6 +30,10 @@ from textae.training.record import RECORD, RunRecord
 def new():
     network = nn.Linear(3, 2)
     return network, torch.optim.AdamW(network.parameters(), lr=0.1)
+
+
+def restored(folder, network, optimizer):
+    return load_checkpoint(folder, network, partial(put_moments, optimizer))
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def refusal(call):
 def test_a_broken_state(folder, content):
     (folder / STATE).write_text(content, encoding="utf-8")
     sentence = f"{folder}: the checkpoint is incomplete or of another recipe ("
-    assert refusal(lambda: load_checkpoint(folder, *new())).startswith(sentence)
+    assert refusal(lambda: restored(folder, *new())).startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def test_moments_that_do_not_fit(folder, change, sentence):
     tensors = {name: tensor.clone() for name, tensor in load_file(file).items()}
     change(tensors)
     save_file(tensors, file)
-    assert sentence in refusal(lambda: load_checkpoint(folder, *new()))
+    assert sentence in refusal(lambda: restored(folder, *new()))
 
 
 def test_a_state_that_the_run_stumbles_over(folder):

@@ -1,7 +1,7 @@
 """Copy head: mixes the vocabulary with the source's own tokens; fits any encoder-decoder network."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +14,8 @@ from textae.models.precision import at_least_float32
 LOG_ZERO = -1e9
 
 
-@dataclass
-class CopyScores:
-    """What the copy head says of decoder states.
+class CopyScores(NamedTuple):
+    """What the copy head says of decoder states: a tuple, in which DeepSpeed finds what has gradients.
 
     ``attention`` (N, T, S) is log-attention over the source's tokens; ``log_generate`` and
     ``log_copy`` (N, T) are the log-probabilities of the gate's two sides.

@@ -110,7 +110,8 @@ class Discriminator(nn.Module):
             states, _ = self.gru(embedded)
         else:
             length = embedded.shape[1]
-            embedded = embedded + self.position.weight[:length]
+            # Asked as a module, and not for its weights, which may lie in pieces.
+            embedded = embedded + self.position(torch.arange(length, device=embedded.device))
             causal = nn.Transformer.generate_square_subsequent_mask(length, device=embedded.device)
             # Padding stands at the end, where a causal network never looks back from a real token.
             states = self.transformer(embedded, mask=causal, is_causal=True)

@@ -6,7 +6,7 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,12 @@ def save_checked(model: Any, folder: Path) -> None:
         raise not_written(folder, error) from error
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Restore networks and optimizer, and return the ``state`` that was saved with them.
+def load_checkpoint(
+    folder: Path, model: nn.Module, put_moments: Callable[[Iterable[tuple[int, str, Any]]], None]
+) -> dict[str, Any]:
+    """Restore networks and moments, and return the ``state`` that was saved with them.
+
+    ``put_moments`` gives the optimizer its moments (:func:`put_moments`, or the same for DeepSpeed).
 
     Raises:
         InputError: if files are missing or do not fit the model.
@@ -102,10 +106,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         load_model(model, str(folder / "model.safetensors"))
-        current = optimizer.state_dict()
-        current["state"] = _load_moments(folder / MOMENTS, state.pop("optimizer"), optimizer)
-        optimizer.load_state_dict(current)
-        _check_optimizer(optimizer)
+        put_moments(_stored_moments(folder / MOMENTS, state.pop("optimizer")))
     except Exception as error:  # safetensors raises several kinds for damaged files
         raise _refusal(folder, error) from error
     return state
@@ -131,6 +132,28 @@ def _refusal(folder: Path, error: Exception) -> InputError:
         f"{folder}: the checkpoint is incomplete or of another recipe ({reason(error)}); "
         "remove it or start without --resume."
     )
+
+
+def put_moments(optimizer: torch.optim.Optimizer, moments: Iterable[tuple[int, str, Any]]) -> None:
+    """Give an optimizer its whole state, of which it keeps what is this process's.
+
+    Args:
+        optimizer: which may be of sharded parameters.
+        moments: number of a parameter, name and value, of which no process ever has more than one whole.
+
+    Raises:
+        ValueError: if they do not fit the weights.
+    """
+    current = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    found: dict[int, dict[str, Any]] = {}
+    for index, name, value in moments:
+        if isinstance(value, torch.Tensor) and index < len(parameters):
+            value = piece_like(value, parameters[index])
+        found.setdefault(index, {})[name] = value
+    current["state"] = found
+    optimizer.load_state_dict(current)
+    _check_optimizer(optimizer)
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
@@ -167,18 +190,15 @@ def load_kept(folder: Path) -> dict[str, torch.Tensor] | None:
         raise InputError(f"{file}: these weights are damaged; resume from another checkpoint.") from error
 
 
-def _load_moments(
-    file: Path, scalars: dict[str, float], optimizer: torch.optim.Optimizer
-) -> dict[int, dict[str, Any]]:
-    """What the optimizer had, cut as its parameters are; no process ever has more than one of them whole."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    tensors = {}
+def _stored_moments(file: Path, scalars: dict[str, float]) -> Iterator[tuple[int, str, Any]]:
+    """What the optimizer had, one after the other: number of a parameter, name, value."""
+    for key, number in scalars.items():
+        index, name = key.split(".", 1)
+        yield int(index), name, number
     with safe_open(str(file), framework="pt") as stored:
         for key in stored.keys():  # noqa: SIM118
-            value, (index, _) = stored.get_tensor(key), key.split(".", 1)
-            known = parameters[int(index) : int(index) + 1]
-            tensors[key] = piece_like(value, known[0]) if known else value
-    return _unflatten(tensors, scalars)
+            index, name = key.split(".", 1)
+            yield int(index), name, stored.get_tensor(key)
 
 
 def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
@@ -190,14 +210,6 @@ def _flatten(state: dict[int, dict[str, Any]]) -> tuple[dict[str, torch.Tensor],
             else:
                 scalars[f"{index}.{name}"] = value
     return tensors, scalars
-
-
-def _unflatten(tensors: dict[str, torch.Tensor], scalars: dict[str, float]) -> dict[int, dict[str, Any]]:
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in [*tensors.items(), *scalars.items()]:
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    return state
 
 
 def save_random_state(file: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedType, set_seed
 
 from textae.allocator import keep_freed_memory, return_freed_memory
 from textae.config import TrainingConfig
@@ -44,11 +44,12 @@ from textae.training.sharding import (
     check_supported,
     is_sharded,
     put_weights,
-    whole_tensor,
 )
 from textae.training.skipping import SkippedSteps, split_finite
+from textae.training.stepping import Stepping
 from textae.training.subject import Subject
 from textae.training.topic import TOPIC
+from textae.training.zero import ZeroStepping, set_up_zero
 
 if TYPE_CHECKING:
     from textae.models.autoencoder import TextAutoencoder
@@ -71,6 +72,7 @@ class Training(Subject):
         check_supported(self.accelerator)
         # Who shards lacks memory rather than time.
         (return_freed_memory if is_sharded(self.accelerator) else keep_freed_memory)()
+        set_up_zero(self.accelerator)
         self.is_main = self.accelerator.is_main_process
         self.total = self.steps(config)
         self.checkpoint_folder = self.output / "checkpoints"
@@ -165,14 +167,21 @@ class Training(Subject):
     def _build(self, checkpoint: Path | None) -> None:
         model = self.build_model(checkpoint)
         self.gathering = WholeModel(self.accelerator, model)
+        sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in model.parts().items()}
         optimizer = build_optimizer(model, self.config.optimizer)
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.module, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.stepping = (
+            ZeroStepping(self.accelerator, self.module, self.optimizer, parameters)
+            if self.accelerator.distributed_type == DistributedType.DEEPSPEED
+            else Stepping(self.accelerator, self.optimizer)
+        )
         self.model = self.accelerator.unwrap_model(self.module)
         self.build_rest()
         if self.is_main:
             logger.info("processes: %d, device: %s", self.accelerator.num_processes, self.accelerator.device)
-            for name, part in self.model.parts().items():
-                logger.info("%s: %s parameters", name, f"{sum(p.numel() for p in part.parameters()):,}")
+            for name, size in sizes.items():
+                logger.info("%s: %s parameters", name, f"{size:,}")
 
     def own_rows(self, count: int) -> range:
         """The rows of a global batch of ``count`` that this process has."""
@@ -196,16 +205,16 @@ class Training(Subject):
         phase, metrics, texts = self._backward()
         for name, part in self.model.parts().items():
             limit = self.config.optimizer.maximum_gradient_norm
-            norm = self.accelerator.clip_grad_norm_(list(part.parameters()), limit)
-            metrics[f"gradient_norm/{name}"] = float(whole_tensor(norm))
+            metrics[f"gradient_norm/{name}"] = self.stepping.clip(name, part.parameters(), limit)
         set_learning_rates(self.optimizer, self.learning_rates())
         # Metrics are of all processes' rows, so that all of them skip a step, or none.
         metrics, bad = split_finite(metrics)
         self.skipped.add(self.step + 1, bad)
         if bad:
             metrics["optimizer/skipped"] = 1.0
+            self.stepping.skip()
         else:
-            self.optimizer.step()
+            self.stepping.step()
             metrics |= self.learned()
         self.step += 1
         return phase, metrics, texts
@@ -225,8 +234,7 @@ class Training(Subject):
 
     def _backward_from(self, batch: Any, at_once: int | None) -> tuple[str, dict[str, float], list[str]]:
         phase, loss, metrics, texts = self.losses(batch, at_once)
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
+        self.stepping.backward(loss)
         return phase, metrics, texts
 
     # The whole run -------------------------------------------------------------------------------
@@ -293,7 +301,7 @@ class Training(Subject):
         folder = self.checkpoint_folder / f"step-{self.step:06d}"
         save_random_state(folder / f"random-{self.accelerator.process_index}.safetensors")
         self.accelerator.wait_for_everyone()
-        moments = self.optimizer.optimizer.state_dict()["state"]
+        moments = self.stepping.moments(keep=self.is_main)
         with self.whole() as model:
             if self.is_main:
                 self._write_checkpoint(folder, model, moments)
@@ -316,7 +324,7 @@ class Training(Subject):
 
     def _restore(self, checkpoint: Path) -> dict[str, Any]:
         with self.gathering.of(self.model) as model:
-            state = load_checkpoint(checkpoint, model, self.optimizer.optimizer)
+            state = load_checkpoint(checkpoint, model, self.stepping.put_moments)
             if model is not self.model:
                 put_weights(self.model, model.state_dict())
         with restoring(checkpoint):

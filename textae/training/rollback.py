@@ -1,6 +1,7 @@
 """Going back to the best weights when training has gone wrong, as Summary Loop (Laban et al. 2020) does."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -62,11 +63,11 @@ class Rollback:
             self.bad = self.bad + 1 if value < self.best - drop else 0
         return self.bad >= self.config.rollback_patience and self.count < self.config.rollback_limit
 
-    def go_back(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Give ``model`` its best weights; the optimizer forgets, for its moments led astray."""
+    def go_back(self, model: nn.Module, forget: Callable[[], None]) -> None:
+        """Give ``model`` its best weights; ``forget`` clears the optimizer's moments, which led astray."""
         assert self.weights is not None
         put_weights(model, self.weights)
-        optimizer.state.clear()
+        forget()
         self.count, self.bad, self.rewards = self.count + 1, 0, []
 
     def describe(self, value: float) -> str:

@@ -24,12 +24,10 @@ def check_supported(accelerator: Accelerator) -> None:
     """Refuse what trains otherwise than by Accelerate's forward, backward, clip and step.
 
     Raises:
-        InputError: for DeepSpeed, Megatron-LM, and FSDP in its first version.
+        InputError: for Megatron-LM, and FSDP in its first version.
     """
     kind = accelerator.distributed_type
-    if kind in (DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM) or (
-        kind == DistributedType.FSDP and not accelerator.is_fsdp2
-    ):
+    if kind == DistributedType.MEGATRON_LM or (kind == DistributedType.FSDP and not accelerator.is_fsdp2):
         raise InputError(
             f"textae does not train with {kind.value} as it is set up here, which takes the optimizer's step "
             "out of its hands; shard with FSDP2, as configs/accelerate/several_gpus_fsdp2.yaml does."
@@ -38,6 +36,13 @@ def check_supported(accelerator: Accelerator) -> None:
 
 def whole_tensor(value: torch.Tensor) -> torch.Tensor:
     """A tensor with all its pieces; every process calls it."""
+    if hasattr(value, "ds_id"):  # of ZeRO-3, which keeps its piece beside the parameter
+        from deepspeed import zero
+
+        with zero.GatheredParameters([value]):
+            return value.detach().clone()
+    if hasattr(value, "_hp_mapping"):  # of ZeRO-2: a view of all weights in a row, which could not be saved
+        return value.detach().clone()
     if not isinstance(value, DTensor):
         return value
     whole = value.full_tensor()
@@ -56,15 +61,45 @@ def piece_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Give a model whole weights, of which it keeps what is its own; every process has them all."""
-    if not any(isinstance(parameter, DTensor) for parameter in model.parameters()):
+    parameters = dict(model.named_parameters())
+    with_zero = any(
+        hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping") for parameter in parameters.values()
+    )
+    if not with_zero and not any(isinstance(parameter, DTensor) for parameter in parameters.values()):
         model.load_state_dict(weights)
         return
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(piece_like(weights[name].detach(), parameter))
+        for name, parameter in parameters.items():
+            if with_zero:
+                _put_with_zero(parameter, weights[name])
+            else:
+                parameter.copy_(piece_like(weights[name].detach(), parameter))
         for name, buffer in model.named_buffers():
             if name in weights:
                 buffer.copy_(weights[name])
+
+
+def zero3_piece(value: torch.Tensor, parameter: Any) -> torch.Tensor:
+    """This process's piece of a whole tensor as ZeRO-3 cuts ``parameter``, the last filled up with zeros."""
+    size, process = parameter.ds_tensor.numel(), torch.distributed.get_rank(parameter.ds_process_group)
+    piece = parameter.ds_tensor.new_zeros(size)
+    own = value.detach().flatten()[size * process : size * (process + 1)]
+    piece[: len(own)] = own
+    return piece
+
+
+def _put_with_zero(parameter: nn.Parameter, value: torch.Tensor) -> None:
+    from deepspeed import zero
+    from deepspeed.utils import safe_set_full_fp32_param, safe_set_local_fp32_param
+
+    # Without ZeRO-3 nothing is gathered.
+    with zero.GatheredParameters([parameter], modifier_rank=0):
+        parameter.copy_(value)
+    # The optimizer steps on a copy of its own, from which the parameter is made after each step.
+    if hasattr(parameter, "ds_id"):
+        safe_set_local_fp32_param(parameter, zero3_piece(value, parameter))
+    else:
+        safe_set_full_fp32_param(parameter, value.to(parameter.device))
 
 
 class WholeModel:
@@ -128,7 +163,7 @@ class WholeModel:
             made = copy.deepcopy(network).requires_grad_(False)
         else:
             made = copy.deepcopy(getattr(self.skeleton, name))
-            _take_over(made, network, torch.clone)
+            _take_over(made, network, _piece)
             for module in made.modules():
                 module._buffers = copy.deepcopy(module._buffers)
         if weights is not None:
@@ -151,11 +186,18 @@ class WholeModel:
 
 def is_sharded(accelerator: Accelerator) -> bool:
     """Whether models that are prepared will lie in pieces on several processes."""
-    return bool(accelerator.distributed_type == DistributedType.FSDP)
+    return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 def _only_gather(piece: torch.Tensor) -> torch.Tensor:
     return whole_tensor(piece).to("meta")
+
+
+def _piece(parameter: torch.Tensor) -> torch.Tensor:
+    """A copy of this process's piece; of ZeRO's, which make sense to DeepSpeed alone, a whole copy."""
+    if hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping"):
+        return whole_tensor(parameter)
+    return parameter.detach().clone()
 
 
 def _without_weights(model: nn.Module) -> Any:
@@ -179,7 +221,7 @@ def _take_over(skeleton: nn.Module, own: nn.Module, make: Callable[[torch.Tensor
         for name, parameter in other._parameters.items():
             if parameter is not None:
                 if id(parameter) not in made:
-                    made[id(parameter)] = nn.Parameter(make(parameter.detach()), requires_grad=False)
+                    made[id(parameter)] = nn.Parameter(make(parameter).detach(), requires_grad=False)
                 # Recurrent layers keep a second list of their weights, which only this brings up to date.
                 setattr(module, name, made[id(parameter)])
         module._buffers.update(other._buffers)

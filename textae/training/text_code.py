@@ -176,7 +176,7 @@ class TextTraining(Training):
         self.start_adversarial()
         self.streams.open("adversarial")
         # The moments of maximum-likelihood gradients say nothing of policy gradients.
-        self.optimizer.optimizer.state.clear()
+        self.stepping.forget()
         self.best = -float("inf")
 
     def before_finish(self) -> None:
@@ -201,7 +201,7 @@ class TextTraining(Training):
         with self.gathering.of(self.model) as model:  # every process keeps the best weights
             worse = self.rollback.report(value, model)
         if worse:
-            self.rollback.go_back(self.model, self.optimizer.optimizer)
+            self.rollback.go_back(self.model, self.stepping.forget)
             self.metrics.write(self.step, {"rollback/count": float(self.rollback.count)})
             if self.is_main:
                 logger.warning("step %d, %s.", self.step, self.rollback.describe(value))
