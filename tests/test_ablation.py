@@ -17,7 +17,7 @@ from textae.ablation_plan import read_plan, warmup_key
 from textae.ablation_table import table_text
 from textae.errors import InputError, Interrupted
 from textae.settings import load_config
-from textae.training.loop import train
+from textae.training.run import train
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = {

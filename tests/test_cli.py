@@ -15,7 +15,7 @@ from textae.settings import settings
 @pytest.fixture
 def trained(monkeypatch):
     """Replace training; return the list of what it was called with."""
-    import textae.training.loop
+    import textae.training.run
 
     calls = []
 
@@ -24,7 +24,7 @@ def trained(monkeypatch):
         calls.append((config, resume))
         return Path("runs/here")
 
-    monkeypatch.setattr(textae.training.loop, "train", train)
+    monkeypatch.setattr(textae.training.run, "train", train)
     return calls
 
 

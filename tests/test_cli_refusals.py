@@ -180,12 +180,12 @@ def test_version(capsys):
 
 
 def failing(monkeypatch, error):
-    import textae.training.loop
+    import textae.training.run
 
     def train(config, resume, evaluate):
         raise error
 
-    monkeypatch.setattr(textae.training.loop, "train", train)
+    monkeypatch.setattr(textae.training.run, "train", train)
 
 
 def test_interruption(recipe, monkeypatch, capsys):
@@ -211,13 +211,13 @@ def test_our_own_mistakes_keep_their_traceback(recipe, monkeypatch):
 
 
 def test_the_log_goes_to_standard_error(recipe, monkeypatch, capsys):
-    import textae.training.loop
+    import textae.training.run
 
     def train(config, resume, evaluate):
         logging.getLogger("textae.training.loop").info("step 1")
         return Path("x")
 
-    monkeypatch.setattr(textae.training.loop, "train", train)
+    monkeypatch.setattr(textae.training.run, "train", train)
     main(["train", "--config", str(recipe)])
     assert capsys.readouterr().err == "step 1\n"
     monkeypatch.setenv("RANK", "1")
@@ -227,7 +227,7 @@ def test_the_log_goes_to_standard_error(recipe, monkeypatch, capsys):
 
 
 def test_nothing_is_logged_twice_when_training_shows_its_own_log(recipe, monkeypatch, capsys):
-    import textae.training.loop
+    import textae.training.run
 
     logger, own = logging.getLogger("textae"), logging.StreamHandler(sys.stdout)
 
@@ -237,7 +237,7 @@ def test_nothing_is_logged_twice_when_training_shows_its_own_log(recipe, monkeyp
         logger.removeHandler(own)
         return Path("x")
 
-    monkeypatch.setattr(textae.training.loop, "train", train)
+    monkeypatch.setattr(textae.training.run, "train", train)
     main(["train", "--config", str(recipe)])
     captured = capsys.readouterr()
     assert captured.out == "step 1\ntrained model: x\n"

@@ -32,8 +32,8 @@ from textae.models.saving import WEIGHTS
 from textae.provenance import provenance
 from textae.settings import config_to_dict, load_config
 from textae.training.checkpoint import checkpoints
-from textae.training.loop import train
 from textae.training.record import RECORD
+from textae.training.run import train
 
 FIGURES, STARTED, JUDGED = "figures.json", "started.json", "judged.json"
 SUMMARIES = "valid.jsonl"

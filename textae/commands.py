@@ -33,9 +33,9 @@ def train(arguments: Namespace) -> None:
     """Train on unpaired text."""
     config = load_config(arguments.config, arguments.overrides)
     from textae.evaluation.scoring import rouge_on_valid
-    from textae.training import loop
+    from textae.training.run import train
 
-    folder = loop.train(config, arguments.resume, evaluate=rouge_on_valid)
+    folder = train(config, arguments.resume, evaluate=rouge_on_valid)
     if is_main_process():
         print(f"trained model: {folder}")
 

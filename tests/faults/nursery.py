@@ -20,7 +20,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import textae.commands  # noqa: E402
 import textae.evaluation.report  # noqa: E402
 import textae.inference.corpus as corpus  # noqa: E402
-import textae.training.loop  # noqa: E402
+import textae.training.run  # noqa: E402
 import textae.training.text_code  # noqa: E402, F401
 from textae.cli import main  # noqa: E402
 

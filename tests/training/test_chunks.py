@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from textae.errors import InputError
 from textae.models.chunks import in_chunks
-from textae.training import loop
+from textae.training.run import train
 from textae.training.warmup import WarmupBatches, warmup_losses
 
 
@@ -133,7 +133,7 @@ def run_both(tmp_path, make_config, sections):
     weights, losses = [], []
     for name, rows in (("whole", None), ("chunks", 3)):
         config = make_config(tmp_path / name, **copy.deepcopy(sections), optimizer={"rows_at_once": rows})
-        loop.train(config)
+        train(config)
         weights.append(load_file(tmp_path / name / "model.safetensors"))
         lines = (tmp_path / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         losses.append([json.loads(line)["loss/reconstructor"] for line in lines])

@@ -13,6 +13,7 @@ from textae.errors import DivergenceError, InputError
 from textae.training import loop
 from textae.training.lock import in_use
 from textae.training.memory import RowsAtOnce, ran_out_of_memory
+from textae.training.run import train
 from textae.training.skipping import SkippedSteps, split_finite
 from textae.training.text_code import TextTraining
 
@@ -53,7 +54,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_the_run_goes_on(
     monkeypatch.setattr(loop.Training, "train_step", train_step)
     spoil(monkeypatch, {3, 4, 8}, what)
     run = {"sample_every": 100, "evaluate_every": 100}
-    loop.train(make_config(tmp_path, run=run, optimizer={"most_skipped_steps": 3}))
+    train(make_config(tmp_path, run=run, optimizer={"most_skipped_steps": 3}))
     skipped = [line["step"] for line in lines(tmp_path) if "optimizer/skipped" in line]
     assert skipped == [3, 4, 8]
     for step in range(11):
@@ -67,10 +68,10 @@ def test_too_many_in_a_row_end_the_run_with_advice(tmp_path, make_config, monkey
     spoil(monkeypatch, {3, 4, 5}, "loss")
     config = make_config(tmp_path, optimizer={"most_skipped_steps": 3})
     with pytest.raises(DivergenceError, match=r"at step 5 \(.*loss/encoder.* 3 steps in a row\); lower the"):
-        loop.train(config)
+        train(config)
     # The count survives a resume: the checkpoint of step 4 knows of two.
     with pytest.raises(DivergenceError, match="at step 5 "):
-        loop.train(config, "latest")
+        train(config, "latest")
 
 
 def test_what_is_not_finite_is_told_from_what_is():
@@ -169,7 +170,7 @@ def test_a_folder_in_use_by_another_process_is_refused(tmp_path, make_config):
     try:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
         with pytest.raises(InputError, match="another process is training in this folder; wait for it, or"):
-            loop.train(make_config(tmp_path))
+            train(make_config(tmp_path))
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     finally:
         other.kill()

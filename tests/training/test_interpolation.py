@@ -7,7 +7,7 @@ from torch import nn
 
 from textae.models.autoencoder import TextAutoencoder
 from textae.training.interpolation import interpolated
-from textae.training.loop import train
+from textae.training.run import train
 
 
 def network(*weights):

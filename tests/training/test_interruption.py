@@ -16,8 +16,8 @@ from textae.cli import main
 from textae.errors import Interrupted
 from textae.evaluation.scoring import rouge_on_valid
 from textae.models.autoencoder import TextAutoencoder
-from textae.training import loop
 from textae.training.interruption import Interruption, resume_command
+from textae.training.run import train
 
 # Trains like `textae train`, but gets a signal in the middle of a step, twice if `times` says so.
 SIGNALLED = """
@@ -64,7 +64,7 @@ def test_a_signalled_run_saves_and_resumes_exactly(tmp_path, recipe_file, make_c
     assert [path.name for path in (output / "checkpoints").iterdir()] == [f"step-{at:06d}"]
 
     assert main(shlex.split(command)[1:]) == 0
-    loop.train(make_config(tmp_path / "unbroken", run=RUN), evaluate=rouge_on_valid)
+    train(make_config(tmp_path / "unbroken", run=RUN), evaluate=rouge_on_valid)
     files = [folder / "metrics.jsonl" for folder in (output, tmp_path / "unbroken")]
     assert files[0].read_text(encoding="utf-8") == files[1].read_text(encoding="utf-8")
     first, second = (TextAutoencoder.from_pretrained(file.parent).state_dict() for file in files)

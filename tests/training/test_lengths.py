@@ -11,7 +11,7 @@ from textae.training.lengths import (
     uniform_lengths,
     unlearned_lengths,
 )
-from textae.training.loop import train
+from textae.training.run import train
 
 LIMITS = LengthConfig(minimum_words=4, maximum_words=6)
 

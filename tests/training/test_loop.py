@@ -12,7 +12,7 @@ from textae.errors import InputError
 from textae.models.autoencoder import TextAutoencoder
 from textae.settings import load_config
 from textae.training import loop
-from textae.training.loop import train
+from textae.training.run import train
 from textae.training.text_code import TextTraining
 
 

@@ -11,6 +11,7 @@ from textae.errors import InputError
 from textae.model_config import NormalizationConfig
 from textae.training import loop
 from textae.training.noisy_documents import noisy_documents
+from textae.training.run import train, training_class
 
 KINDS = ("vector", "gaussian", "vq", "split")
 DOCUMENTS = ["newswire:200", "newswire:40"]
@@ -39,7 +40,7 @@ def text(count=3):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_resumes_step_for_step_and_its_model_is_loaded(kind, tmp_path, make_config, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    loop.train(make_config(whole, **sections(kind)))
+    train(make_config(whole, **sections(kind)))
     original = loop.Training.train_step
 
     def train_step(self):
@@ -50,8 +51,8 @@ def test_a_run_resumes_step_for_step_and_its_model_is_loaded(kind, tmp_path, mak
     with monkeypatch.context() as patch:
         patch.setattr(loop.Training, "train_step", train_step)
         with pytest.raises(KeyboardInterrupt):
-            loop.train(make_config(broken, **sections(kind)))
-    loop.train(make_config(broken, **sections(kind)), "latest")
+            train(make_config(broken, **sections(kind)))
+    train(make_config(broken, **sections(kind)), "latest")
     assert metrics(broken) == metrics(whole)
     steps = [line for line in metrics(whole) if "loss/reconstructor" in line]
     assert [line["step"] for line in steps] == [1, 2, 3, 4, 5, 6]
@@ -83,14 +84,14 @@ def test_the_network_learns_to_restore_documents(tmp_path, make_config):
         "warmup": {"steps": 60, "documents_per_batch": 16, "learning_rate": 1e-2, "warmup_steps": 5},
         "run": {"save_every": 1000, "evaluate_every": 1000, "sample_every": 1000},
     }
-    loop.train(make_config(tmp_path / "run", **settings))
+    train(make_config(tmp_path / "run", **settings))
     lines = [line for line in metrics(tmp_path / "run") if line.get("phase") == "code"]
     for name, fall in (("loss/reconstructor", 1.5), ("loss/bag", 0.5)):
         assert lines[-1][name] < lines[0][name] - fall
 
 
 def test_what_a_code_cannot_do_is_refused(tmp_path, make_config):
-    loop.train(make_config(tmp_path / "run", **sections("vector")))
+    train(make_config(tmp_path / "run", **sections("vector")))
     model = CodeAutoencoder.from_pretrained(tmp_path / "run")
     for call, reason in (
         (lambda: model.generate(2), "A vector code has no prior"),
@@ -106,13 +107,13 @@ def test_what_a_code_cannot_do_is_refused(tmp_path, make_config):
 
 
 def test_documents_are_drawn_walked_between_and_restyled(tmp_path, make_config):
-    loop.train(make_config(tmp_path / "g", **sections("gaussian")))
+    train(make_config(tmp_path / "g", **sections("gaussian")))
     model = CodeAutoencoder.from_pretrained(tmp_path / "g")
     assert model.generate(3, seed=1) == model.generate(3, seed=1)
     first, last = text(2)
     walk = model.between(first, last, 3)
     assert [walk[0], walk[2]] == model.reconstruct([first, last])
-    loop.train(make_config(tmp_path / "s", **sections("split")))
+    train(make_config(tmp_path / "s", **sections("split")))
     model = CodeAutoencoder.from_pretrained(tmp_path / "s")
     # Fitted to the last weights: what they make of the training documents says the same once more.
     means = model.code.means.clone()
@@ -123,7 +124,7 @@ def test_documents_are_drawn_walked_between_and_restyled(tmp_path, make_config):
     torch.testing.assert_close(model.code.means, means, rtol=1e-4, atol=1e-4)
     assert len(model.restyle([first, "", last], [last])) == 3
     assert model.restyle([last], [last]) == model.reconstruct([last])
-    loop.train(make_config(tmp_path / "q", **sections("vq")))
+    train(make_config(tmp_path / "q", **sections("vq")))
     numbers = CodeAutoencoder.from_pretrained(tmp_path / "q").indices([first, "", last])
     assert numbers.shape == (3, 2) and numbers[1].tolist() == [-1, -1]
     assert ((numbers[[0, 2]] >= 0) & (numbers[[0, 2]] < 8)).all()
@@ -135,7 +136,7 @@ def test_a_batch_has_documents_of_all_sources_where_a_code_compares_them(tmp_pat
     short.write_text("".join(f"rain in hall {number}\n" for number in range(200)), encoding="utf-8")
     settings["data"] = {"documents": ["newswire:200", str(short)], "max_document_tokens": 40}
     recipe = make_config(tmp_path / "s", **settings)
-    training = loop.training_class(recipe)(recipe, None, None)
+    training = training_class(recipe)(recipe, None, None)
     training.streams.open("warm-up")
     batches = [next(training.streams.documents) for _ in range(20)]
     # In batches of one length most would have stories alone, or short lines alone.
@@ -146,7 +147,7 @@ def test_one_source_has_no_style(tmp_path, make_config):
     settings = sections("split")
     settings["data"] = {"documents": ["newswire:200"]}
     with pytest.raises(InputError, match="wants documents of two sources or more"):
-        loop.train(make_config(tmp_path, **settings))
+        train(make_config(tmp_path, **settings))
 
 
 def test_what_the_encoder_of_a_text_code_reads_is_corrupted_too(config, small_vocabulary, documents):

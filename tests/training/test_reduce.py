@@ -7,6 +7,7 @@ import torch
 
 from textae.training import loop
 from textae.training.reduce import Reduce
+from textae.training.run import train
 
 
 def launch_of_two(other):
@@ -67,5 +68,5 @@ def test_sums_over_processes_in_a_step(tmp_path, make_config, monkeypatch):
     monkeypatch.setattr(loop.Training, "train_step", train_step)
     plain = {"discriminator": {"width": 8, "language_model": False}, "data": {"valid": []}}
     steps = {"documents_per_batch": 4, "samples": 2, "steps": 2, "rewards": {}}
-    loop.train(make_config(tmp_path, **plain, adversarial=steps))
+    train(make_config(tmp_path, **plain, adversarial=steps))
     assert set(counted) == {("warm-up", 14), ("adversarial", 72)}

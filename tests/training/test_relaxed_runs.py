@@ -6,7 +6,7 @@ import pytest
 
 from textae.evaluation.scoring import rouge_on_valid
 from textae.models.autoencoder import TextAutoencoder
-from textae.training.loop import train
+from textae.training.run import train
 
 pytestmark = pytest.mark.slow
 

@@ -17,6 +17,7 @@ from textae.evaluation.scoring import rouge_on_valid
 from textae.models.autoencoder import TextAutoencoder
 from textae.settings import config_from_dict
 from textae.training import checkpoint, loop
+from textae.training.run import train
 
 # Trains like `textae train`, but SIGKILLs itself: in the middle of a step, or of writing a checkpoint.
 KILLED = """
@@ -72,7 +73,7 @@ def stop_at(monkeypatch, step):
 def unbroken(tmp_path_factory, make_config):
     """Six steps of warm-up, six adversarial ones, dropout on, a checkpoint every second step."""
     output = tmp_path_factory.mktemp("unbroken")
-    loop.train(make_config(output, run=RUN), evaluate=rouge_on_valid)
+    train(make_config(output, run=RUN), evaluate=rouge_on_valid)
     assert len(text(output)) == 12 + 4
     return output
 
@@ -114,8 +115,8 @@ def test_a_run_that_fails_resumes_exactly(tmp_path, make_config, monkeypatch, un
     with monkeypatch.context() as patch:
         stop_at(patch, step)
         with pytest.raises(Stopped):
-            loop.train(make_config(tmp_path, run=RUN), evaluate=rouge_on_valid)
-    loop.train(make_config(tmp_path, run=RUN), "latest", rouge_on_valid)
+            train(make_config(tmp_path, run=RUN), evaluate=rouge_on_valid)
+    train(make_config(tmp_path, run=RUN), "latest", rouge_on_valid)
     checked(make_config, tmp_path, unbroken)
 
 
@@ -149,15 +150,15 @@ def test_other_recipes_resume_exactly(tmp_path, make_config, monkeypatch, sectio
     short = {"warmup": {"steps": 2}, "adversarial": {"steps": 3}, **sections}
     short["data"] = {"valid": [], **sections.get("data", {})}
     short["run"] = {"sample_every": 100, **sections.get("run", {})}
-    loop.train(make_config(tmp_path / "whole", **short))
+    train(make_config(tmp_path / "whole", **short))
     broken = make_config(tmp_path / "broken", **short)
     with monkeypatch.context() as patch:
         stop_at(patch, fails_at)
         with pytest.raises(Stopped):
-            loop.train(broken)
+            train(broken)
     latest = checkpoint.find_checkpoint(tmp_path / "broken" / "checkpoints", "latest")
     assert broken.warmup.steps < int(latest.name.removeprefix("step-")) < fails_at
-    loop.train(broken, "latest")
+    train(broken, "latest")
     assert len(text(tmp_path / "whole")) >= 2
     assert text(tmp_path / "broken") == text(tmp_path / "whole")
 
@@ -181,7 +182,7 @@ def test_replay_hold_rollback_and_pairs_resume_exactly(tmp_path, make_config, mo
         "adversarial": {"steps": 7, "pair_share": 0.5, **STABILITY},
         "run": {"sample_every": 100},
     }
-    loop.train(make_config(tmp_path / "whole", **sections))
+    train(make_config(tmp_path / "whole", **sections))
     # All of it happens: twice back, the discriminator held and not, pairs learned from.
     lines = [json.loads(line) for line in text(tmp_path / "whole")]
     back = [line["step"] for line in lines if "rollback/count" in line]
@@ -201,8 +202,8 @@ def test_replay_hold_rollback_and_pairs_resume_exactly(tmp_path, make_config, mo
         with monkeypatch.context() as patch:
             stop_at(patch, step)
             with pytest.raises(Stopped):
-                loop.train(make_config(output, **sections))
-        loop.train(make_config(output, **sections), "latest")
+                train(make_config(output, **sections))
+        train(make_config(output, **sections), "latest")
         assert text(output) == text(tmp_path / "whole")
         first, second = weights(output), weights(tmp_path / "whole")
         assert all(torch.equal(value, second[name]) for name, value in first.items())
@@ -222,12 +223,12 @@ def test_streams_resume_beyond_their_end(tmp_path, make_config, monkeypatch):
         "adversarial": {"steps": 0},
         "run": {"save_every": 1, "sample_every": 100},
     }
-    loop.train(make_config(tmp_path / "whole", **sections))
+    train(make_config(tmp_path / "whole", **sections))
     with monkeypatch.context() as patch:
         stop_at(patch, 4)
         with pytest.raises(Stopped):
-            loop.train(make_config(tmp_path / "broken", **sections))
-    loop.train(make_config(tmp_path / "broken", **sections), "latest")
+            train(make_config(tmp_path / "broken", **sections))
+    train(make_config(tmp_path / "broken", **sections), "latest")
     assert text(tmp_path / "broken") == text(tmp_path / "whole")
 
 
@@ -239,7 +240,7 @@ def copied(tmp_path, unbroken):
 def test_a_run_can_go_back_to_an_earlier_checkpoint(copied, make_config, unbroken):
     folder = copied / "checkpoints"
     config = make_config(copied, run={**RUN, "keep_checkpoints": 2})
-    loop.train(config, str(folder / "step-000008"), rouge_on_valid)
+    train(config, str(folder / "step-000008"), rouge_on_valid)
     checked(make_config, copied, unbroken)
     # The later ones of the first time were no longer counted among the last two.
     assert sorted(path.name for path in folder.iterdir()) == ["step-000010", "step-000012"]
@@ -249,7 +250,7 @@ def test_what_came_after_the_checkpoint_is_gone_when_the_run_goes_on(copied, mak
     folder = copied / "checkpoints"
     stop_at(monkeypatch, 9)
     with pytest.raises(Stopped):
-        loop.train(make_config(copied, run=RUN), str(folder / "step-000008"), rouge_on_valid)
+        train(make_config(copied, run=RUN), str(folder / "step-000008"), rouge_on_valid)
     assert checkpoint.find_checkpoint(folder, "latest").name == "step-000008"
 
 
@@ -257,24 +258,24 @@ def test_a_checkpoint_of_another_folder_brings_its_tokenizer_and_its_warm_encode
     tmp_path, make_config, unbroken
 ):
     output = tmp_path / "elsewhere"
-    loop.train(make_config(output, run=RUN), str(unbroken / "checkpoints" / "step-000008"), rouge_on_valid)
+    train(make_config(output, run=RUN), str(unbroken / "checkpoints" / "step-000008"), rouge_on_valid)
     assert text(output) == [line for line in text(unbroken) if int(line.split(":")[1].split(",")[0]) > 8]
     assert (output / "tokenizer" / "tokenizer.json").is_file()
 
 
 def test_a_finished_run_stays_as_it_is(copied, make_config, unbroken):
-    loop.train(make_config(copied, run=RUN), "latest", rouge_on_valid)
+    train(make_config(copied, run=RUN), "latest", rouge_on_valid)
     checked(make_config, copied, unbroken)
 
 
 def test_the_warm_encoder_must_be_there(copied, make_config):
     shutil.rmtree(copied / "warm")
     with pytest.raises(InputError, match="warm"):
-        loop.train(make_config(copied, run=RUN), str(copied / "checkpoints" / "step-000008"))
+        train(make_config(copied, run=RUN), str(copied / "checkpoints" / "step-000008"))
 
 
 def test_a_run_without_checkpoints_cannot_resume(tmp_path, make_recipe):
     config = config_from_dict(make_recipe(tmp_path / "new"))
     with pytest.raises(InputError, match="start without --resume"):
-        loop.train(config, "latest")
+        train(config, "latest")
     assert not (tmp_path / "new").exists()

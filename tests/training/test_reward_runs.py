@@ -8,6 +8,7 @@ import transformers
 from safetensors.torch import load_file
 
 from textae.training import loop
+from textae.training.run import train
 from textae.training.topic import TOPIC
 
 FUNCTION = "textae_test_rewards:starts"
@@ -64,7 +65,7 @@ def test_every_reward_is_logged_and_a_broken_run_resumes_exactly(
     tmp_path, make_config, monkeypatch, sections
 ):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    loop.train(make_config(whole, **sections))
+    train(make_config(whole, **sections))
     paid = [line for line in lines(whole) if line["phase"] == "adversarial"]
     assert len(paid) == 3
     for line in paid:
@@ -87,9 +88,9 @@ def test_every_reward_is_logged_and_a_broken_run_resumes_exactly(
     with monkeypatch.context() as patch:
         patch.setattr(loop.Training, "train_step", train_step)
         with pytest.raises(Stopped):
-            loop.train(make_config(broken, **sections))
+            train(make_config(broken, **sections))
     changed = (broken / TOPIC).stat().st_mtime_ns
-    loop.train(make_config(broken, **sections), "latest")
+    train(make_config(broken, **sections), "latest")
     assert (broken / TOPIC).stat().st_mtime_ns == changed  # read, and not learned again
     assert lines(broken) == lines(whole)
     assert torch.equal(load_file(broken / TOPIC)["embeddings"], load_file(whole / TOPIC)["embeddings"])
@@ -100,7 +101,7 @@ def test_every_reward_is_logged_and_a_broken_run_resumes_exactly(
 
     # A fresh run without these rewards leaves nothing for a later one to mistake for its own.
     plain = {**sections, "warmup": {"steps": 1}, "adversarial": {"steps": 0}}
-    loop.train(make_config(whole, **plain))
+    train(make_config(whole, **plain))
     assert not (whole / TOPIC).exists()
     assert "reward/starts" not in lines(whole)[-1]
 
@@ -108,7 +109,7 @@ def test_every_reward_is_logged_and_a_broken_run_resumes_exactly(
 def test_a_similarity_that_is_not_paid_for_loads_and_learns_nothing(tmp_path, make_config, sections):
     adversarial = {"steps": 1, "similarity_encoder": str(tmp_path / "none"), "rewards": {}}
     output = tmp_path / "run"
-    loop.train(make_config(output, **{**sections, "warmup": {"steps": 0}, "adversarial": adversarial}))
+    train(make_config(output, **{**sections, "warmup": {"steps": 0}, "adversarial": adversarial}))
     (line,) = lines(output)
     assert line["reward/topic"] == line["reward/encoder"] == line["reward/topic_weighted"] == 0.0
     assert not (output / TOPIC).exists()
@@ -119,5 +120,5 @@ def test_the_new_settings_do_not_change_the_networks_a_run_begins_with(tmp_path,
     plain = {**sections, "warmup": {"steps": 1}, "adversarial": {"steps": 0}}
     paid = {**plain, "adversarial": {**sections["adversarial"], "steps": 0}}
     for name, chosen in (("plain", plain), ("paid", paid)):
-        loop.train(make_config(tmp_path / name, **chosen))
+        train(make_config(tmp_path / name, **chosen))
     assert lines(tmp_path / "plain") == lines(tmp_path / "paid")

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from textae.config import AdversarialConfig
-from textae.training import loop
 from textae.training.rollback import Rollback, total_reward
+from textae.training.run import train
 
 
 def watching(**values):
@@ -114,7 +114,7 @@ def test_a_run_goes_back_to_the_warm_model_when_the_valid_score_falls(tmp_path, 
     rollback = {"rollback_drop": 2.0, "rollback_rate_factor": 1e-6}
     sections = {"warmup": {"steps": 4}, "run": {"evaluate_every": 2, "sample_every": 100}}
     config = make_config(tmp_path / "run", adversarial={"steps": 8, **rollback}, **sections)
-    loop.train(config, evaluate=evaluate)
+    train(config, evaluate=evaluate)
     log = (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
     assert log.count("rollback") == 1
     assert "step 6, rollback 1 of at most 3: the valid score fell to 6.00, its best was 9.00" in log

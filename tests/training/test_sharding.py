@@ -18,7 +18,7 @@ from textae.data.corpus import read_texts
 from textae.errors import InputError
 from textae.evaluation.scoring import rouge_on_valid
 from textae.models.code_autoencoder import CodeAutoencoder
-from textae.training.loop import train
+from textae.training.run import train
 from textae.training.sharding import check_supported
 
 LAUNCHED = Path(__file__).with_name("sharded.py")

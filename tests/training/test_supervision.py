@@ -11,7 +11,7 @@ from textae.evaluation.scoring import rouge_on_valid
 from textae.models.inputs import AutoencoderOutputs, PairInputs
 from textae.settings import config_from_dict
 from textae.training.denoising import NoisySentences
-from textae.training.loop import train
+from textae.training.run import train
 from textae.training.supervision import pair_inputs, pair_losses
 from textae.training.warmup import WarmupBatches, WordWeights
 

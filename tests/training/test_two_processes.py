@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from textae.evaluation.scoring import rouge_on_valid
-from textae.training.loop import train
+from textae.training.run import train
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4

@@ -20,7 +20,7 @@ from test_sharding import lines, same, sections
 
 from textae.errors import InputError
 from textae.evaluation.scoring import rouge_on_valid
-from textae.training.loop import train
+from textae.training.run import train
 from textae.training.skipping import SkippedSteps
 from textae.training.zero import set_up_zero
 
