@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import fsspec
 import pytest
@@ -15,7 +16,7 @@ from pyarrow import parquet
 
 from textae.data.corpus import read_records
 from textae.errors import InputError
-from textae.inference import corpus, summarize_corpus
+from textae.inference import corpus, job, summarize_corpus
 from textae.inference.job import Job, Processes, Segment, describe_source
 from textae.inference.places import Place
 from textae.inference.results import Result
@@ -366,6 +367,24 @@ def test_processes_do_not_take_a_part_of_another_format_for_theirs(source, tmp_p
     assert launch(source, f"{tmp_path}/out/", 2) == [0, 0]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert [part["name"] for part in manifest["parts"]] == [f"part-0000{i}-of-00002.jsonl" for i in range(2)]
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out/"])
+def test_a_process_that_comes_when_all_is_done_goes(source, tmp_path, monkeypatch, name):
+    output = f"{tmp_path}/{name}"
+    run(source, output)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    written = sorted(tmp_path.rglob("*"))
+    assert run(source, output) == {}
+    assert sorted(tmp_path.rglob("*")) == written
+    # One from before its launch is no sign of that: the first process is only slower.
+    last = tmp_path / "out" / "manifest.json" if name == "out/" else tmp_path / name
+    os.utime(last, (0, 0))
+    monkeypatch.setattr(job.time, "sleep", waits := Mock(side_effect=[None, KeyboardInterrupt]))
+    with pytest.raises(KeyboardInterrupt):
+        run(source, output)
+    assert waits.call_count == 2
 
 
 def test_a_format_of_parts_that_is_none_is_refused(source, tmp_path):

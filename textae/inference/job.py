@@ -69,6 +69,10 @@ class Segment:
         return cls(**values)
 
 
+class JobOver(Exception):
+    """The first process has finished the job and removed it, before this one came to it."""
+
+
 @dataclass(frozen=True)
 class Processes:
     """Which process of how many this is, as the launcher says."""
@@ -119,10 +123,18 @@ class Job:
         about: everything that the segments depend on; segments of another job are not used. With an entry
             ``once`` the job cannot be continued, as nobody can tell whether its input comes again.
         processes: who this is.
+        is_over: whether the result has been written since this launch began; processes other than the
+            first, which removes the job then, ask before they wait.
     """
 
-    def __init__(self, jobs: Place, about: dict[str, Any], processes: Processes):
-        self.jobs, self.processes = jobs, processes
+    def __init__(
+        self,
+        jobs: Place,
+        about: dict[str, Any],
+        processes: Processes,
+        is_over: Callable[[], bool] = lambda: False,
+    ):
+        self.jobs, self.processes, self.is_over = jobs, processes, is_over
         self.about = json.loads(json.dumps(about, default=str))
         self.place = Place(jobs.show(_key(self.about)))
 
@@ -132,6 +144,7 @@ class Job:
 
         Raises:
             InputError: if the folder cannot be written, or another program is at work on the result.
+            JobOver: in this and all other methods that wait, if there is nothing left to wait for.
         """
         with ExitStack() as stack:
             if self.jobs.system is None:
@@ -257,6 +270,8 @@ class Job:
                 raise InputError(
                     f"{self.place.root}: files of this job have gone; run the same command again"
                 )
+            if self.processes.index > 0 and self.is_over():
+                raise JobOver
             time.sleep(PATIENCE)
 
 

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import psutil
 from tqdm import tqdm
 
 from textae import __version__
 from textae.data import remote
 from textae.data.formats import WRITTEN_FORMATS, Record, file_format
 from textae.errors import InputError
-from textae.inference.job import Job, Processes, Segment, listed
+from textae.inference.job import Job, JobOver, Processes, Segment, listed
 from textae.inference.places import Place
 from textae.inference.rows import row_writer
 from textae.inference.window import Window
@@ -81,7 +82,16 @@ class Result:
             InputError: if the input is bad or the result cannot be written; what is finished stays.
         """
         about = {"textae": __version__, **about, "field": field, "window": window.size}
-        job = Job(self.work, about, self.processes)
+        job = Job(self.work, about, self.processes, self._is_written)
+        try:
+            return self._make(job, window, source, records, field)
+        except JobOver:
+            job.remove()  # with what this process may have left since
+            return {}
+
+    def _make(
+        self, job: Job, window: Window, source: str, records: Iterable[Record], field: str
+    ) -> dict[str, int]:
         with job.begun():
             try:
                 total = self._segments(job, window, records)
@@ -107,6 +117,14 @@ class Result:
                     listed(others),
                 )
         return counts
+
+    def _is_written(self) -> bool:
+        """Whether what is written last is there, and was not when this process was started.
+
+        All processes of a launch are started at once, long before the first of them has read a model.
+        """
+        written = self.place.modified(MANIFEST if self.folder else self.name)
+        return written is not None and written >= psutil.Process().create_time()
 
     # Segments ------------------------------------------------------------------------------------
 
