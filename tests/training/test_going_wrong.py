@@ -145,7 +145,7 @@ def test_memory_that_holds_no_row_is_told(large_batch):
 
 
 def test_rows_are_halved_down_to_one():
-    at_once = RowsAtOnce(None, 5, 1)
+    at_once = RowsAtOnce(None, 5, True)
     seen = []
     for _ in range(3):
         at_once.reduce(1)
@@ -154,7 +154,7 @@ def test_rows_are_halved_down_to_one():
     with pytest.raises(InputError, match="memory ran out with 1 rows at once"):
         at_once.reduce(1)
     with pytest.raises(InputError, match="memory ran out with 4 rows at once"):
-        RowsAtOnce(8, 4, 2).reduce(1)  # processes would wait for each other
+        RowsAtOnce(8, 4, False).reduce(1)  # such as processes, who would wait for each other
     assert ran_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried")) and ran_out_of_memory(
         MemoryError()
     )

@@ -218,7 +218,8 @@ class Training(Subject):
     def _backward(self) -> tuple[str, dict[str, float], list[str]]:
         """Gradients of the next batch, with as many rows at once as the memory holds."""
         batch, rows = self.next_batch()
-        at_once = RowsAtOnce(self.config.optimizer.rows_at_once, rows, self.accelerator.num_processes)
+        repeats = self.stepping.repeats and self.accelerator.num_processes == 1
+        at_once = RowsAtOnce(self.config.optimizer.rows_at_once, rows, repeats)
         while True:
             try:
                 return self._backward_from(batch, at_once.now)

@@ -25,21 +25,21 @@ class RowsAtOnce:
     Args:
         setting: ``optimizer.rows_at_once``.
         rows: of the batch; 1 if it cannot be cut.
-        processes: of the run.
+        repeats: whether a step may be tried again: not if several processes train, who would wait for each
+            other in different places.
     """
 
-    def __init__(self, setting: int | None, rows: int, processes: int):
-        self.now, self.rows, self.processes = setting, rows, processes
+    def __init__(self, setting: int | None, rows: int, repeats: bool):
+        self.now, self.rows, self.repeats = setting, rows, repeats
 
     def reduce(self, step: int) -> None:
         """Halve it, and say so.
 
         Raises:
-            InputError: if there is nothing to halve; or if several processes train, who would wait for each
-                other in different places.
+            InputError: if there is nothing to halve, or a step cannot be tried again.
         """
         current = self.rows if self.now is None else min(self.now, self.rows)
-        if self.processes > 1 or current <= 1:
+        if not self.repeats or current <= 1:
             raise InputError(
                 f"step {step}: memory ran out with {current} rows at once; set optimizer.rows_at_once or "
                 "documents_per_batch lower, or data.max_document_tokens, and --resume latest."

@@ -17,7 +17,12 @@ class Stepping:
     Args:
         accelerator: of the run.
         optimizer: as Accelerate prepared it.
+
+    Attributes:
+        repeats: whether a backward pass that broke off leaves nothing behind, so that it may be repeated.
     """
+
+    repeats = True
 
     def __init__(self, accelerator: Accelerator, optimizer: Any):
         self.accelerator, self.optimizer = accelerator, optimizer

@@ -70,6 +70,9 @@ class ZeroStepping(Stepping):
         parameters: in the order of the optimizer's groups before they were prepared.
     """
 
+    # DeepSpeed has added up pieces of the gradients by then.
+    repeats = False
+
     def __init__(self, accelerator: Accelerator, engine: Any, optimizer: Any, parameters: list[nn.Parameter]):
         super().__init__(accelerator, optimizer)
         self.engine, self.parameters = engine, parameters
