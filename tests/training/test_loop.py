@@ -11,7 +11,7 @@ from textae.config import RewardsConfig
 from textae.errors import InputError
 from textae.models.autoencoder import TextAutoencoder
 from textae.settings import load_config
-from textae.training import loop
+from textae.training.metrics import close_log
 from textae.training.run import train
 from textae.training.text_code import TextTraining
 
@@ -296,7 +296,7 @@ def test_more_than_one_process_reads_only_its_own_rows(tmp_path, make_config, mo
     assert rows[1:3] == [[0, 1], [2, 3]]
     assert rows[3:6] == [[0], [1], [2, 3]]
     assert rows[6:] == [[0], [0], [1], [2], [3]]
-    loop.close_log()
+    close_log()
 
 
 def test_an_output_that_cannot_be_made_is_told(tmp_path, make_config):
