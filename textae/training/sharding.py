@@ -62,9 +62,7 @@ def piece_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 def put_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Give a model whole weights, of which it keeps what is its own; every process has them all."""
     parameters = dict(model.named_parameters())
-    with_zero = any(
-        hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping") for parameter in parameters.values()
-    )
+    with_zero = any(_is_of_zero(parameter) for parameter in parameters.values())
     if not with_zero and not any(isinstance(parameter, DTensor) for parameter in parameters.values()):
         model.load_state_dict(weights)
         return
@@ -193,9 +191,14 @@ def _only_gather(piece: torch.Tensor) -> torch.Tensor:
     return whole_tensor(piece).to("meta")
 
 
+def _is_of_zero(parameter: torch.Tensor) -> bool:
+    """Whether DeepSpeed keeps it: in pieces by ZeRO-3, or as a view of all weights in a row by ZeRO-2."""
+    return hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping")
+
+
 def _piece(parameter: torch.Tensor) -> torch.Tensor:
     """A copy of this process's piece; of ZeRO's, which make sense to DeepSpeed alone, a whole copy."""
-    if hasattr(parameter, "ds_id") or hasattr(parameter, "_hp_mapping"):
+    if _is_of_zero(parameter):
         return whole_tensor(parameter)
     return parameter.detach().clone()
 
